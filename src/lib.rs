@@ -1,0 +1,22 @@
+//! Exuvia: an offline heap analyzer for CPython.
+//!
+//! ```text
+//! core file ──▶ AddressSpace ◀── executable, libraries, debug files
+//!                   │                  │ symbols, DWARF
+//!                   │                  ▼
+//!                   │            LayoutSource (names → offsets), resolved once, probed
+//!                   ▼                  ▼
+//!                Runtime (interpreters, threads, frames, GC lists, pymalloc, types)
+//!                   │ census               │ visit_references
+//!                   ▼                      ▼
+//!             ObjectTable + roots ──▶ HeapGraph ──▶ analyses ──▶ Report ──▶ text │ JSON
+//! ```
+//!
+//! Modules are declared in dependency order: a layer uses only what stands above it here.
+
+pub mod graph;
+
+pub mod corefile;
+pub mod debuginfo;
+pub mod layout;
+pub mod machine;

