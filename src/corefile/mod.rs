@@ -1,4 +1,33 @@
 //! L0: the bytes of a dead process. Knows ELF cores; refuses to know Python and DWARF.
+//!
+//! [`Inputs::open`] maps a core file and the files of the modules that were loaded, and proves by build-id
+//! that they belong together. [`AddressSpace`] then reads the process' memory as it was: what the core has
+//! comes from the core, what the kernel left out because a file has it comes from that file, and the rest
+//! is told apart as unmapped ([`ReadError::Unmapped`]) or merely not in the core ([`ReadError::NotInCore`]).
+
+mod address_space;
+mod build_id;
+mod elf;
+mod error;
+mod inputs;
+mod mapped_file;
+mod module_search;
+mod modules;
+mod notes;
+mod piece_table;
+mod registers;
+mod splice;
+
+pub use address_space::{AddressSpace, Piece, PieceSource};
+pub use build_id::BuildId;
+pub use elf::{CoreFile, CoreMaker, Machine, Segment, Truncation};
+pub use error::{CoreError, ReadError};
+pub use inputs::Inputs;
+pub use mapped_file::MappedFile;
+pub use module_search::SearchOptions;
+pub use modules::{Module, ModuleStatus};
+pub use notes::{FileMapping, Notes, ProcessNote, SignalNote, ThreadNote};
+pub use registers::Registers;
 
 /// A virtual address in the dead process.
 pub type Address = u64;

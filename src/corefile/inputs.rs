@@ -1,0 +1,152 @@
+//! Opens everything one analysis reads, in order: core, notes, modules.
+//!
+//! Knows which module is the program; refuses to keep anything but the mappings and their tables.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use super::address_space::AddressSpace;
+use super::elf::CoreFile;
+use super::error::CoreError;
+use super::module_search::{self, SearchOptions};
+use super::modules::{LoadedFile, Module, loaded_files};
+use super::notes::Notes;
+use super::splice;
+
+/// Auxiliary vector types (Linux, include/uapi/linux/auxvec.h).
+const AT_PHDR: u64 = 3;
+const AT_ENTRY: u64 = 9;
+const AT_EXECFN: u64 = 31;
+/// Longest path read from the process' memory (`PATH_MAX`).
+const LONGEST_PATH: usize = 4096;
+/// How much larger than the bytes it is made of a module image may be, for the parts between them.
+const IMAGE_SLACK: u64 = 64 << 20;
+
+/// Every file of an analysis, mapped. Everything else borrows from it.
+#[derive(Debug)]
+pub struct Inputs {
+    core: CoreFile,
+    notes: Notes,
+    modules: Vec<Module>,
+}
+
+impl Inputs {
+    /// Opens a core (plain or zstd) and looks for the files of its modules.
+    ///
+    /// # Errors
+    /// [`CoreError`] if the core cannot be used. Damage and missing module files are not errors: see
+    /// [`CoreFile::truncation`], [`Notes::complete`] and [`Module::status`].
+    pub fn open(core: &Path, options: &SearchOptions) -> Result<Inputs, CoreError> {
+        let core = CoreFile::open(core)?;
+        let notes = Notes::read(&core);
+        let memory = splice::address_space(&core, &[]);
+        let loaded = loaded_files(&notes.files, &memory);
+        let executable = executable(&loaded, &notes, &memory);
+        let modules = loaded.into_iter().enumerate();
+        let modules = modules
+            .map(|(index, loaded)| module_search::find(loaded, executable == Some(index), &memory, options))
+            .collect();
+        drop(memory);
+        Ok(Inputs { core, notes, modules })
+    }
+
+    /// The core file.
+    pub fn core(&self) -> &CoreFile {
+        &self.core
+    }
+
+    /// What its notes say.
+    pub fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
+    /// The mapped files, by address.
+    pub fn modules(&self) -> &[Module] {
+        &self.modules
+    }
+
+    /// The program itself.
+    pub fn executable(&self) -> Option<&Module> {
+        self.modules.iter().find(|module| module.is_executable)
+    }
+
+    /// The module an address lies in.
+    pub fn module_at(&self, address: super::Address) -> Option<&Module> {
+        self.modules.iter().find(|module| module.contains(address))
+    }
+
+    /// Builds the address space. This takes time; do it once and share it.
+    pub fn space(&self) -> AddressSpace<'_> {
+        splice::address_space(&self.core, &self.modules)
+    }
+
+    /// A module's ELF image put together from its pages in the core, at their file offsets, for a core
+    /// that has to do without the file. Parts that are not in the core (section headers and debug sections
+    /// always) are zero, and what the process wrote to (relocated data, `.dynamic`) is as it left it.
+    ///
+    /// `None` if the page with the ELF header is not in the core, or the offsets are absurd.
+    pub fn module_image(&self, module: &Module) -> Option<Cow<'_, [u8]>> {
+        image(&splice::address_space(&self.core, &[]), module)
+    }
+}
+
+fn image<'core>(core: &AddressSpace<'core>, module: &Module) -> Option<Cow<'core, [u8]>> {
+    let first = module.mappings().first().filter(|mapping| mapping.file_offset == 0)?;
+    if !core.slice(first.start, 4).is_ok_and(|magic| magic == b"\x7fELF") {
+        return None;
+    }
+    let mut parts = Vec::new();
+    for mapping in module.mappings() {
+        let mut address = mapping.start;
+        while address < mapping.end {
+            let Some(piece) = core.piece_at(address) else {
+                let next = core.pieces().partition_point(|piece| piece.start <= address);
+                address = core.pieces().get(next).map_or(mapping.end, |piece| piece.start);
+                continue;
+            };
+            if let Ok(bytes) = core.slice_from(address) {
+                let wanted = (mapping.end - address) as usize;
+                let offset = mapping.file_offset.checked_add(address - mapping.start)?;
+                parts.push((offset, bytes.get(..wanted).unwrap_or(bytes)));
+            }
+            address = piece.end();
+        }
+    }
+    if let [(0, only)] = parts.as_slice() {
+        return Some(Cow::Borrowed(*only));
+    }
+    assemble(&parts).map(Cow::Owned)
+}
+
+/// Lays parts out by file offset. Of two that share a page of the file the first is kept: segments follow
+/// each other in address order, and the later one is the one that is written to.
+fn assemble(parts: &[(u64, &[u8])]) -> Option<Vec<u8>> {
+    let ends = parts.iter().map(|(offset, bytes)| offset.saturating_add(bytes.len() as u64));
+    let length = ends.max()?;
+    let present: u64 = parts.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+    if length > present.saturating_add(IMAGE_SLACK) {
+        return None;
+    }
+    let mut image = vec![0; length as usize];
+    for (offset, bytes) in parts.iter().rev() {
+        let start = *offset as usize;
+        image.get_mut(start..start + bytes.len())?.copy_from_slice(bytes);
+    }
+    Some(image)
+}
+
+/// Finds the program among the mapped files: by its program headers, its entry point or its path, which the
+/// kernel put into the auxiliary vector; without one, the first mapping.
+fn executable(loaded: &[LoadedFile], notes: &Notes, memory: &AddressSpace<'_>) -> Option<usize> {
+    let by_address = |kind| {
+        let address = notes.auxv_value(kind)?;
+        let holds = |file: &LoadedFile| file.mappings.iter().any(|m| (m.start..m.end).contains(&address));
+        loaded.iter().position(holds)
+    };
+    let by_path = || {
+        let path = memory.c_string(notes.auxv_value(AT_EXECFN)?, LONGEST_PATH).ok()?;
+        loaded.iter().position(|file| file.path.as_bytes() == path)
+    };
+    let first = || (!loaded.is_empty()).then_some(0);
+    by_address(AT_PHDR).or_else(|| by_address(AT_ENTRY)).or_else(by_path).or_else(first)
+}
