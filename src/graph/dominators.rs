@@ -261,3 +261,89 @@ fn nearest_common_ancestors(mut parent: Vec<u32>, semi: Vec<u32>) -> Vec<u32> {
     }
     parent
 }
+
+#[cfg(test)]
+mod tests {
+    use ::petgraph::algo::dominators::simple_fast;
+    use proptest::prelude::*;
+
+    use super::super::test_graphs::{self, EdgeList};
+    use super::super::{reachable, reachable_within};
+    use super::*;
+
+    fn strong(kind: EdgeKind) -> bool {
+        matches!(kind, EdgeKind::Visited | EdgeKind::Owned)
+    }
+
+    fn tree(graph: &Adjacency, roots: &NodeSet) -> DominatorTree {
+        DominatorTree::new(graph, &graph.transpose(strong), roots, strong)
+    }
+
+    /// The graph of strong edges with one more node that leads to every root.
+    fn with_root_node(nodes: usize, list: &EdgeList, roots: &NodeSet) -> Adjacency {
+        let mut list: EdgeList = list.iter().copied().filter(|edge| strong(edge.2)).collect();
+        let inside = roots.iter().filter(|&root| (root as usize) < nodes);
+        list.extend(inside.map(|root| (nodes as u32, root, EdgeKind::Visited)));
+        test_graphs::graph(nodes + 1, &list)
+    }
+
+    proptest! {
+        #[test]
+        fn agree_with_simple_fast((nodes, list) in test_graphs::edge_lists(40, 90), roots in test_graphs::node_sets(45)) {
+            let graph = test_graphs::graph(nodes, &list);
+            let found = tree(&graph, &roots);
+            let expected = simple_fast(&with_root_node(nodes, &list, &roots), nodes as u32);
+            for node in 0..nodes as u32 {
+                let dominator = expected.immediate_dominator(node);
+                prop_assert_eq!(found.is_reachable(node), dominator.is_some());
+                prop_assert_eq!(found.idom(node), dominator.filter(|&dominator| dominator != nodes as u32));
+            }
+            prop_assert_eq!(found.top().count(), (0..nodes as u32)
+                .filter(|&node| expected.immediate_dominator(node) == Some(nodes as u32)).count());
+            let children = found.children();
+            for node in 0..nodes as u32 {
+                let below: Vec<u32> = children.of(node).iter().map(|edge| edge.target()).collect();
+                let expected: Vec<u32> = (0..nodes as u32).filter(|&n| found.idom(n) == Some(node)).collect();
+                prop_assert_eq!(below, expected);
+            }
+        }
+
+        #[test]
+        fn retain_what_is_lost_without_the_node((nodes, list) in test_graphs::edge_lists(30, 70),
+                                                roots in test_graphs::node_sets(30)) {
+            let graph = test_graphs::graph(nodes, &list);
+            let weight = |node: u32| 1 + u64::from(node) * 100;
+            let retained = tree(&graph, &roots).retained(weight);
+            let before = reachable(&graph, &roots, strong);
+            for node in 0..nodes as u32 {
+                let mut others = NodeSet::full(nodes);
+                others.remove(node);
+                let mut lost = before.clone();
+                lost.subtract(&reachable_within(&graph, &roots, &others, strong));
+                prop_assert_eq!(retained[node as usize], lost.iter().map(weight).sum::<u64>());
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_chain_needs_no_recursion() {
+        let nodes = 300_000u32;
+        // Each node also leads back to the first, so that every predecessor list is walked and paths are long.
+        let list: EdgeList = (0..nodes - 1)
+            .flat_map(|node| [(node, node + 1, EdgeKind::Visited), (node, 0, EdgeKind::Visited)])
+            .collect();
+        let graph = test_graphs::graph(nodes as usize, &list);
+        let found = tree(&graph, &NodeSet::from_nodes(nodes as usize, [0]));
+        assert!((1..nodes).all(|node| found.idom(node) == Some(node - 1)));
+        let retained = found.retained(|_| 1);
+        assert!((0..nodes).all(|node| retained[node as usize] == u64::from(nodes - node)));
+        assert_eq!(found.dominators(nodes - 1).count(), nodes as usize - 1);
+    }
+
+    #[test]
+    fn sums_do_not_overflow() {
+        let graph = test_graphs::graph(2, &vec![(0, 1, EdgeKind::Owned)]);
+        let found = tree(&graph, &NodeSet::from_nodes(2, [0]));
+        assert_eq!(found.retained(|_| u64::MAX - 1), [u64::MAX, u64::MAX - 1]);
+    }
+}

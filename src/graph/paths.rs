@@ -231,3 +231,129 @@ impl Draft {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::super::test_graphs::{self, EdgeList};
+    use super::*;
+
+    fn strong(kind: EdgeKind) -> bool {
+        kind != EdgeKind::Weak
+    }
+
+    /// Steps from the roots by relaxing all edges until nothing changes; `avoid` is never left.
+    fn distances(nodes: usize, list: &EdgeList, roots: &NodeSet, avoid: Option<u32>) -> BTreeMap<u32, usize> {
+        let mut distance: BTreeMap<u32, usize> =
+            roots.iter().filter(|&root| (root as usize) < nodes).map(|root| (root, 0)).collect();
+        let mut changed = true;
+        while changed {
+            changed = false;
+            for &(from, to, kind) in list.iter().filter(|edge| strong(edge.2) && Some(edge.0) != avoid) {
+                let _: EdgeKind = kind;
+                if let Some(step) = distance.get(&from).map(|steps| steps + 1)
+                    && distance.get(&to).is_none_or(|&steps| step < steps)
+                {
+                    distance.insert(to, step);
+                    changed = true;
+                }
+            }
+        }
+        distance
+    }
+
+    fn is_path(path: &[u32], list: &EdgeList, roots: &NodeSet) -> bool {
+        let edge = |from, to| list.iter().any(|edge| (edge.0, edge.1) == (from, to) && strong(edge.2));
+        path.first().is_some_and(|&first| roots.contains(first))
+            && path.windows(2).all(|step| edge(step[0], step[1]))
+    }
+
+    proptest! {
+        #[test]
+        fn are_shortest((nodes, list) in test_graphs::edge_lists(40, 80), roots in test_graphs::node_sets(45)) {
+            let graph = test_graphs::graph(nodes, &list);
+            let found = ShortestPaths::new(&graph, &roots, strong);
+            let expected = distances(nodes, &list, &roots, None);
+            for node in 0..50 {
+                let path = found.path_to(node);
+                prop_assert_eq!(path.as_ref().map(|path| path.len() - 1), expected.get(&node).copied());
+                prop_assert_eq!(found.is_reachable(node), path.is_some());
+                if let Some(path) = path {
+                    prop_assert!(is_path(&path, &list, &roots) && path.last() == Some(&node));
+                }
+            }
+        }
+
+        #[test]
+        fn alternatives_are_the_shortest_of_each_last_step((nodes, list) in test_graphs::edge_lists(20, 80),
+                                                           roots in test_graphs::node_sets(20),
+                                                           target in 0u32..20, count in 0usize..6) {
+            let graph = test_graphs::graph(nodes, &list);
+            let found = paths_to(&graph, &roots, target, count, strong);
+            let steps = distances(nodes, &list, &roots, Some(target));
+            let mut last: Vec<u32> = list.iter()
+                .filter(|edge| edge.1 == target && edge.0 != target && strong(edge.2)).map(|edge| edge.0).collect();
+            last.sort();
+            last.dedup();
+            let mut expected: Vec<usize> = last.iter().filter_map(|node| Some(steps.get(node)? + 2)).collect();
+            if roots.contains(target) && (target as usize) < nodes {
+                expected.push(1);
+            }
+            expected.sort();
+            expected.truncate(count);
+            prop_assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), expected);
+            let mut last: Vec<_> = found.iter().map(|path| path.iter().rev().nth(1).copied()).collect();
+            last.sort();
+            last.dedup();
+            prop_assert_eq!(last.len(), found.len());
+            for path in &found {
+                prop_assert!(is_path(path, &list, &roots));
+                prop_assert_eq!(path.iter().position(|&node| node == target), Some(path.len() - 1));
+            }
+        }
+
+        #[test]
+        fn merged_paths_count_their_targets((nodes, list) in test_graphs::edge_lists(40, 80),
+                                            roots in test_graphs::node_sets(40), targets in test_graphs::node_sets(45)) {
+            let graph = test_graphs::graph(nodes, &list);
+            let found = ShortestPaths::new(&graph, &roots, strong);
+            let tree = found.merged(&targets);
+            let paths: Vec<Vec<u32>> = targets.iter().filter_map(|target| found.path_to(target)).collect();
+            let mut expected: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
+            for path in &paths {
+                for (depth, &node) in (0..).zip(path) {
+                    expected.entry(node).or_insert((depth, 0)).1 += 1;
+                }
+            }
+            let listed: BTreeMap<u32, (u32, u32)> =
+                tree.nodes().iter().map(|node| (node.node, (node.depth, node.targets))).collect();
+            prop_assert_eq!(listed.len(), tree.nodes().len());
+            prop_assert_eq!(listed, expected);
+            prop_assert_eq!(tree.targets(), paths.len() as u64);
+            // Preorder: the node on the way down to each is its parent, and siblings are in order.
+            let mut way: Vec<TreeNode> = Vec::new();
+            for &node in tree.nodes() {
+                prop_assert_eq!(node.is_target, targets.contains(node.node));
+                let sibling = way.get(node.depth as usize).copied();
+                way.truncate(node.depth as usize);
+                prop_assert_eq!(way.last().map(|above| above.node), found.parent(node.node));
+                if let Some(sibling) = sibling {
+                    prop_assert!((sibling.targets, node.node) > (node.targets, sibling.node));
+                }
+                way.push(node);
+            }
+        }
+    }
+
+    #[test]
+    fn a_target_that_is_a_root_is_its_own_shortest_path() {
+        let list = vec![(0, 1, EdgeKind::Visited), (1, 2, EdgeKind::Owned), (2, 1, EdgeKind::Visited)];
+        let graph = test_graphs::graph(3, &list);
+        let roots = NodeSet::from_nodes(3, [0, 1]);
+        assert_eq!(paths_to(&graph, &roots, 1, 9, |_| true), [vec![1], vec![0, 1]]);
+        assert_eq!(paths_to(&graph, &roots, 1, 1, |_| true), [vec![1]]);
+    }
+}

@@ -69,3 +69,71 @@ fn visit<'s, F>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::test_graphs::{self, EdgeList};
+    use super::*;
+
+    /// Adds targets until nothing changes.
+    fn naive(
+        nodes: usize,
+        list: &EdgeList,
+        roots: &NodeSet,
+        follow: impl Fn(u32, EdgeKind) -> bool,
+    ) -> NodeSet {
+        let mut reached = NodeSet::from_nodes(nodes, roots.iter());
+        while list.iter().fold(false, |grew, &(from, to, kind)| {
+            (reached.contains(from) && follow(to, kind) && reached.insert(to)) || grew
+        }) {}
+        reached
+    }
+
+    proptest! {
+        #[test]
+        fn reaches_what_the_naive_closure_reaches((nodes, list) in test_graphs::edge_lists(50, 120),
+                                                  roots in test_graphs::node_sets(60),
+                                                  within in test_graphs::node_sets(60)) {
+            let graph = test_graphs::graph(nodes, &list);
+            let strong = |kind| kind != EdgeKind::Weak;
+            let mut inner = NodeSet::from_nodes(nodes, roots.iter());
+            inner.intersect_with(&within);
+            for threads in [1, 2] {
+                test_graphs::on_threads(threads, || {
+                    let all = naive(nodes, &list, &roots, |_, kind| strong(kind));
+                    prop_assert_eq!(reachable(&graph, &roots, strong), all);
+                    let some = naive(nodes, &list, &inner, |to, kind| strong(kind) && within.contains(to));
+                    prop_assert_eq!(reachable_within(&graph, &roots, &within, strong), some);
+                    Ok(())
+                })?;
+            }
+        }
+    }
+
+    #[test]
+    fn a_wide_graph_is_shared_and_still_complete() {
+        // One hub with more targets than a thread keeps to itself, each with a short chain behind it.
+        let hub_targets = 5 * SHARE_ABOVE as u32;
+        let nodes = 1 + 3 * hub_targets;
+        let graph = Adjacency::build(nodes as usize + 1, |range, builder| {
+            for node in range {
+                let targets = match node {
+                    0 => 1..hub_targets + 1,
+                    node if node <= 2 * hub_targets => node + hub_targets..node + hub_targets + 1,
+                    _ => 0..0,
+                };
+                targets.for_each(|target| builder.edge(Edge::new(target, EdgeKind::Visited)));
+                builder.end_node();
+            }
+        });
+        for threads in [1, 2, 4] {
+            let found = test_graphs::on_threads(threads, || {
+                reachable(&graph, &NodeSet::from_nodes(graph.nodes(), [0]), |_| true)
+            });
+            // The last node has no edge to it.
+            assert_eq!(found, NodeSet::from_nodes(graph.nodes(), 0..nodes));
+        }
+    }
+}

@@ -257,3 +257,67 @@ impl<'a, F: Fn(EdgeKind) -> bool> Tarjan<'a, F> {
         self.sizes.push(size);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use ::petgraph::algo::kosaraju_scc;
+    use proptest::prelude::*;
+
+    use super::super::{TwoWay, test_graphs};
+    use super::*;
+
+    fn as_sets<'a>(groups: impl Iterator<Item = &'a [u32]>) -> BTreeSet<BTreeSet<u32>> {
+        groups.map(|group| group.iter().copied().collect()).collect()
+    }
+
+    fn strong(kind: EdgeKind) -> bool {
+        kind != EdgeKind::Weak
+    }
+
+    proptest! {
+        #[test]
+        fn agree_with_kosaraju((nodes, list) in test_graphs::edge_lists(40, 90), within in test_graphs::node_sets(50)) {
+            let graph = test_graphs::graph(nodes, &list);
+            let mut all = NodeSet::full(nodes);
+            for within in [None, Some(&within)] {
+                let found = match within {
+                    None => components(&graph, strong),
+                    Some(within) => components_within(&graph, within, strong),
+                };
+                if let Some(within) = within {
+                    all = within.clone();
+                }
+                // The oracle sees only the edges that count, and isolates the nodes that do not take part.
+                let inner: test_graphs::EdgeList = list.iter().copied()
+                    .filter(|&(from, to, kind)| strong(kind) && all.contains(from) && all.contains(to)).collect();
+                let forward = test_graphs::graph(nodes.max(all.capacity()), &inner);
+                let backward = forward.transpose(|_| true);
+                let expected = kosaraju_scc(TwoWay { forward: &forward, backward: &backward });
+                let expected = as_sets(expected.iter().map(Vec::as_slice).filter(|group| all.contains(group[0])));
+                let groups = found.groups();
+                prop_assert_eq!(as_sets(groups.iter()), expected);
+                prop_assert_eq!(found.count(), groups.iter().count());
+                for (number, group) in (0..).zip(groups.iter()) {
+                    prop_assert_eq!(found.size(number) as usize, group.len());
+                    prop_assert!(group.is_sorted());
+                    prop_assert!(group.iter().all(|&node| found.of(node) == Some(number)));
+                }
+                prop_assert!((0..70).all(|node| found.of(node).is_some() == all.contains(node)));
+                // Reverse topological order.
+                prop_assert!(inner.iter().all(|&(from, to, _)| found.of(to) <= found.of(from)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_cycle_needs_no_recursion() {
+        let nodes = 300_000u32;
+        let list: Vec<_> = (0..nodes).map(|node| (node, (node + 1) % nodes, EdgeKind::Visited)).collect();
+        let graph = test_graphs::graph(nodes as usize, &list);
+        assert_eq!(components(&graph, |_| true).sizes(), [nodes]);
+        let cut = NodeSet::from_nodes(nodes as usize, (0..nodes).filter(|&node| node != 1000));
+        assert_eq!(components_within(&graph, &cut, |_| true).count(), nodes as usize - 1);
+    }
+}

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Adjacency, Edge, EdgeKind};
+use super::{Adjacency, Edge, EdgeKind, NodeSet};
 
 /// Edges as (source, target, kind), sources ascending.
 pub type EdgeList = Vec<(u32, u32, EdgeKind)>;
@@ -51,4 +51,13 @@ pub fn graph(nodes: usize, list: &EdgeList) -> Adjacency {
 pub fn on_threads<T: Send>(threads: usize, body: impl FnOnce() -> T + Send) -> T {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool");
     pool.install(body)
+}
+
+/// Sets of a few nodes below `capacity`.
+pub fn node_sets(capacity: usize) -> impl Strategy<Value = NodeSet> {
+    prop_oneof![
+        4 => proptest::collection::vec(0..capacity as u32, 0..5),
+        1 => proptest::collection::vec(0..capacity as u32, 0..2 * capacity),
+    ]
+    .prop_map(move |nodes| NodeSet::from_nodes(capacity, nodes))
 }
