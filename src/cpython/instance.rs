@@ -1,0 +1,141 @@
+//! What a class statement adds to instances: `__slots__`, the attribute dict in all its forms, the reference to the class.
+//!
+//! Knows `subtype_traverse` (Objects/typeobject.c) and where attributes lie; refuses to know the C part of the type.
+
+use super::semantics::{ManagedDict, type_flags};
+use super::words::ReadField;
+use super::Runtime;
+use crate::corefile::Address;
+use crate::graph::EdgeKind;
+
+/// `Py_T_OBJECT_EX` (Include/structmember.h): the member type of `__slots__`.
+const T_OBJECT_EX: i64 = 16;
+/// More slots than any class has.
+const MAX_SLOTS: u64 = 100_000;
+
+/// Where instances of a type keep their `__dict__`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DictPlace {
+    /// They have none that this type adds.
+    None,
+    /// A pointer this many bytes from the object's start.
+    Offset(u32),
+    /// A pointer this many bytes from the end of an object of variable size (negative).
+    FromEnd(i64),
+    /// In front of the object, or in the object.
+    Managed,
+}
+
+/// One `__slots__` member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotMember {
+    /// Bytes from the object's start.
+    pub offset: u32,
+    /// Its name, a C string.
+    pub name: Address,
+}
+
+/// What `subtype_traverse` visits before the base's own traversal.
+#[derive(Clone, Debug)]
+pub struct InstanceParts {
+    /// Members of `__slots__`, of this class and the classes above it.
+    pub slots: Box<[SlotMember]>,
+    /// The attribute dict this chain of classes adds.
+    pub dict: DictPlace,
+    /// The reference to the class.
+    pub type_edge: Option<EdgeKind>,
+    /// Whether values lie in the object itself (3.13+).
+    pub inline_values: bool,
+    /// `ht_cached_keys`: names of attributes kept outside a dict.
+    pub cached_keys: Address,
+    /// `tp_weaklistoffset`.
+    pub weaklist_offset: i64,
+}
+
+impl InstanceParts {
+    /// Reads the chain from the class at `type_` down to `base`, the first ancestor with a traversal of its own.
+    /// `by_machine`: that traversal is followed as code, and so reports the reference to a heap type itself.
+    pub fn of(runtime: &Runtime<'_>, type_: Address, base: Address, by_machine: bool) -> Self {
+        let (space, l) = (&runtime.space, &runtime.layouts);
+        let read = |address, field| space.field(address, field).unwrap_or(0);
+        let flags = read(type_, l.type_.flags);
+        let has_gc = flags & type_flags::HAVE_GC != 0;
+        let mut slots = Vec::new();
+        let mut current = type_;
+        while current != base && current != 0 {
+            read_slots(runtime, current, &mut slots);
+            current = read(current, l.type_.base);
+        }
+        let base_is_heap_type = read(base, l.type_.flags) & type_flags::HEAPTYPE != 0;
+        let base_traverses = read(base, l.type_.traverse) != 0 && has_gc;
+        let type_edge = if by_machine && base_is_heap_type {
+            None
+        } else if flags & type_flags::HEAPTYPE == 0 {
+            // Instances of static types hold no reference to them.
+            None
+        } else if has_gc && (type_ != base || base_traverses) {
+            Some(EdgeKind::Visited)
+        } else {
+            Some(EdgeKind::Owned)
+        };
+        Self {
+            slots: slots.into_boxed_slice(),
+            dict: dict_place(runtime, type_, base),
+            type_edge,
+            inline_values: flags & type_flags::INLINE_VALUES != 0
+                && runtime.semantics.managed_dict == ManagedDict::InlineValues,
+            cached_keys: if flags & type_flags::HEAPTYPE != 0 { read(type_, l.heap_type.cached_keys) } else { 0 },
+            weaklist_offset: read(type_, l.type_.weaklistoffset) as i64,
+        }
+    }
+
+    /// Whether instances get nothing from class statements.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty() && self.dict == DictPlace::None && self.type_edge.is_none()
+    }
+}
+
+/// Where the classes above `base` keep the attribute dict they add.
+fn dict_place(runtime: &Runtime<'_>, type_: Address, base: Address) -> DictPlace {
+    let l = &runtime.layouts.type_;
+    let read = |address, field| runtime.space.field(address, field).unwrap_or(0);
+    if type_ == base {
+        return DictPlace::None;
+    }
+    let offset = read(type_, l.dictoffset) as i64;
+    let added = offset != read(base, l.dictoffset) as i64;
+    let managed = read(type_, l.flags) & type_flags::MANAGED_DICT != 0;
+    // 3.11 visits managed values whatever the offsets say; later releases only where these classes added the dict.
+    if managed && (added || runtime.semantics.managed_dict == ManagedDict::TwoSlots) {
+        return DictPlace::Managed;
+    }
+    match offset {
+        0 => DictPlace::None,
+        _ if !added => DictPlace::None,
+        1.. => u32::try_from(offset).map_or(DictPlace::None, DictPlace::Offset),
+        _ => DictPlace::FromEnd(offset),
+    }
+}
+
+/// Appends the `__slots__` members that the class at `type_` itself declares. Their records follow the type object.
+fn read_slots(runtime: &Runtime<'_>, type_: Address, slots: &mut Vec<SlotMember>) {
+    let (space, l) = (&runtime.space, &runtime.layouts);
+    let Ok(count) = space.field(type_, l.var_object.ob_size) else { return };
+    let Ok(metatype) = space.field(type_, l.object.type_) else { return };
+    let Ok(start) = space.field(metatype, l.type_.basicsize) else { return };
+    for index in 0..count.min(MAX_SLOTS) {
+        let record = type_.wrapping_add(start).wrapping_add(index * u64::from(l.member_def.size));
+        let (Ok(kind), Ok(offset), Ok(name)) = (
+            space.signed(record, l.member_def.type_),
+            space.field(record, l.member_def.offset),
+            space.field(record, l.member_def.name),
+        ) else {
+            return;
+        };
+        if kind == T_OBJECT_EX {
+            if let Ok(offset) = u32::try_from(offset) {
+                slots.push(SlotMember { offset, name });
+            }
+        }
+    }
+}

@@ -1,0 +1,547 @@
+//! THE list: every C struct and field of CPython that this crate reads, once, by its C name.
+//!
+//! A field is `required` (its absence stops the run, naming it) or `optional` (an `Option`, never a sentinel).
+//! Several spellings of one meaning stand side by side, newest first. Resolved once, into plain offsets; nothing
+//! here knows a version: what exists under a name is used, what does not is `None`.
+
+use crate::layout::{Field, LayoutError, Resolver};
+
+/// Declares the structs below: a Rust struct of [`Field`]s for each C struct, and [`Layouts`] that holds them all.
+macro_rules! layouts {
+    ($(
+        $(#[$meta:meta])*
+        $member:ident : $name:ident = $c_type:literal {
+            $( $field:ident : $kind:ident ( $($path:literal)|+ ) ),* $(,)?
+        }
+    )*) => {
+        $(
+            $(#[$meta])*
+            #[derive(Clone, Copy, Debug)]
+            pub struct $name {
+                /// `sizeof`, in bytes; 0 when this interpreter has no such struct.
+                pub size: u32,
+                $(
+                    #[doc = concat!("Field ", $("`", $path, "` ",)+ "(", stringify!($kind), ").")]
+                    pub $field: layouts!(@type $kind),
+                )*
+            }
+
+            impl $name {
+                fn resolve(resolver: &mut Resolver<'_>) -> Result<Self, LayoutError> {
+                    Ok(Self {
+                        size: resolver.size_of($c_type).unwrap_or(0),
+                        $( $field: layouts!(@get $kind, resolver, $c_type, &[$($path),+]), )*
+                    })
+                }
+            }
+        )*
+
+        /// Every struct of the list, resolved for one interpreter build.
+        #[derive(Clone, Copy, Debug)]
+        pub struct Layouts {
+            $(
+                #[doc = concat!("`", $c_type, "`.")]
+                pub $member: $name,
+            )*
+        }
+
+        impl Layouts {
+            /// Asks `resolver` for every field of the list.
+            ///
+            /// # Errors
+            /// The first required field that no source knows, by name.
+            pub fn resolve(resolver: &mut Resolver<'_>) -> Result<Self, LayoutError> {
+                Ok(Self { $( $member: $name::resolve(resolver)?, )* })
+            }
+        }
+    };
+    (@type required) => { Field };
+    (@type optional) => { Option<Field> };
+    (@get required, $resolver:ident, $c_type:literal, $paths:expr) => {
+        match $resolver.one_of($c_type, $paths) {
+            Some((_, field)) => field,
+            None => $resolver.required($c_type, $paths[0])?,
+        }
+    };
+    (@get optional, $resolver:ident, $c_type:literal, $paths:expr) => {
+        $resolver.one_of($c_type, $paths).map(|(_, field)| field)
+    };
+}
+
+layouts! {
+    /// Include/object.h: the header of every object.
+    object: ObjectHeader = "PyObject|_object" {
+        refcnt: required("ob_refcnt"),
+        refcnt_split: optional("ob_refcnt_split"),
+        type_: required("ob_type"),
+    }
+    /// Include/object.h: the header of objects of variable size.
+    var_object: VarObject = "PyVarObject" {
+        ob_size: required("ob_size"),
+    }
+    /// Include/internal/pycore_gc.h: the two words before an object the collector knows.
+    gc_head: GcHead = "PyGC_Head" {
+        next: required("_gc_next"),
+        prev: required("_gc_prev"),
+    }
+    /// Include/internal/pycore_runtime.h.
+    runtime: RuntimeState = "_PyRuntimeState|pyruntimestate" {
+        interpreters_head: required("interpreters.head"),
+        interpreters_main: required("interpreters.main"),
+        gil: optional("ceval.gil"),
+        tstate_current: optional("gilstate.tstate_current"),
+        cached_interned: optional("cached_objects.interned_strings"),
+    }
+    /// Include/internal/pycore_interp.h. Members that hold objects are roots.
+    interpreter: InterpreterState = "PyInterpreterState|_is" {
+        next: required("next"),
+        id: required("id"),
+        threads_head: required("threads.head" | "tstate_head"),
+        gc: required("gc"),
+        sysdict: required("sysdict"),
+        builtins: required("builtins"),
+        modules: required("imports.modules" | "modules"),
+        dict: optional("dict"),
+        gil: optional("ceval.gil"),
+        obmalloc: optional("obmalloc"),
+        types_builtins: optional("types.builtins.initialized" | "types.builtins"),
+        types_for_extensions: optional("types.for_extensions.initialized"),
+        interned: optional("cached_objects.interned_strings"),
+        sysdict_copy: optional("sysdict_copy"),
+        builtins_copy: optional("builtins_copy"),
+        modules_by_index: optional("imports.modules_by_index" | "modules_by_index"),
+        importlib: optional("imports.importlib" | "importlib"),
+        import_func: optional("imports.import_func" | "import_func"),
+        codec_search_path: optional("codecs.search_path" | "codec_search_path"),
+        codec_search_cache: optional("codecs.search_cache" | "codec_search_cache"),
+        codec_error_registry: optional("codecs.error_registry" | "codec_error_registry"),
+        before_forkers: optional("before_forkers"),
+        after_forkers_parent: optional("after_forkers_parent"),
+        after_forkers_child: optional("after_forkers_child"),
+        warnings_filters: optional("warnings.filters"),
+        warnings_once_registry: optional("warnings.once_registry"),
+        warnings_default_action: optional("warnings.default_action"),
+        audit_hooks: optional("audit_hooks"),
+        atexit_callbacks: optional("atexit.callbacks"),
+        atexit_ncallbacks: optional("atexit.ncallbacks"),
+        monitoring_callables: optional("monitoring_callables"),
+    }
+    /// Include/cpython/pystate.h.
+    thread: ThreadState = "PyThreadState|_ts" {
+        next: required("next"),
+        prev: required("prev"),
+        interp: required("interp"),
+        current_frame: optional("current_frame"),
+        cframe: optional("cframe"),
+        thread_id: required("thread_id"),
+        native_thread_id: optional("native_thread_id"),
+        exc_info: required("exc_info"),
+        exc_state: optional("exc_state"),
+        current_exception: optional("current_exception" | "curexc_value"),
+        current_exception_type: optional("curexc_type"),
+        current_exception_traceback: optional("curexc_traceback"),
+        dict: required("dict"),
+        context: optional("context"),
+        async_exc: optional("async_exc"),
+        c_profileobj: optional("c_profileobj"),
+        c_traceobj: optional("c_traceobj"),
+        async_gen_firstiter: optional("async_gen_firstiter"),
+        async_gen_finalizer: optional("async_gen_finalizer"),
+        threading_local_key: optional("threading_local_key"),
+        threading_local_sentinel: optional("threading_local_sentinel"),
+        datastack_chunk: optional("datastack_chunk"),
+    }
+    /// Include/cpython/pystate.h, 3.11 and 3.12: the C stack's link between frames.
+    cframe: CFrame = "_PyCFrame" {
+        current_frame: optional("current_frame"),
+    }
+    /// Include/cpython/pystate.h: one level of handled exceptions.
+    err_stack_item: ErrStackItem = "_PyErr_StackItem|_err_stackitem" {
+        exc_value: required("exc_value"),
+        previous: required("previous_item"),
+    }
+    /// Include/internal/pycore_gil.h.
+    gil: Gil = "_gil_runtime_state" {
+        last_holder: optional("last_holder"),
+        locked: optional("locked"),
+    }
+    /// Include/internal/pycore_gc.h.
+    gc: GcState = "_gc_runtime_state" {
+        enabled: required("enabled"),
+        debug: required("debug"),
+        generations: required("generations"),
+        permanent: required("permanent_generation"),
+        stats: optional("generation_stats"),
+        collecting: required("collecting"),
+        garbage: required("garbage"),
+        callbacks: required("callbacks"),
+        long_lived_total: optional("long_lived_total"),
+        long_lived_pending: optional("long_lived_pending"),
+    }
+    /// Include/internal/pycore_gc.h: one generation.
+    gc_generation: GcGeneration = "gc_generation" {
+        head: required("head"),
+        threshold: required("threshold"),
+        count: required("count"),
+    }
+    /// Include/internal/pycore_gc.h: what one generation's collections did.
+    gc_stats: GcGenerationStats = "gc_generation_stats" {
+        collections: optional("collections"),
+        collected: optional("collected"),
+        uncollectable: optional("uncollectable"),
+    }
+    /// Include/internal/pycore_obmalloc.h: the allocator's state of one interpreter, 3.12 and later.
+    obmalloc: Obmalloc = "_obmalloc_state" {
+        arenas: optional("mgmt.arenas"),
+        maxarenas: optional("mgmt.maxarenas"),
+        narenas: optional("mgmt.narenas_currently_allocated"),
+        raw_allocated_blocks: optional("mgmt.raw_allocated_blocks"),
+        used_pools: optional("pools.used"),
+    }
+    /// Objects/obmalloc.c, Include/internal/pycore_obmalloc.h.
+    arena: Arena = "arena_object" {
+        address: required("address"),
+        pool_address: required("pool_address"),
+        nfreepools: required("nfreepools"),
+        ntotalpools: required("ntotalpools"),
+    }
+    /// Objects/obmalloc.c, Include/internal/pycore_obmalloc.h.
+    pool: Pool = "pool_header" {
+        ref_count: required("ref.count"),
+        freeblock: required("freeblock"),
+        arenaindex: required("arenaindex"),
+        szidx: required("szidx"),
+        nextoffset: required("nextoffset"),
+        maxnextoffset: required("maxnextoffset"),
+    }
+    /// Include/cpython/object.h.
+    type_: TypeObject = "PyTypeObject|_typeobject" {
+        name: required("tp_name"),
+        basicsize: required("tp_basicsize"),
+        itemsize: required("tp_itemsize"),
+        dealloc: required("tp_dealloc"),
+        flags: required("tp_flags"),
+        traverse: required("tp_traverse"),
+        clear: required("tp_clear"),
+        weaklistoffset: required("tp_weaklistoffset"),
+        iternext: required("tp_iternext"),
+        methods: required("tp_methods"),
+        base: required("tp_base"),
+        dict: required("tp_dict"),
+        dictoffset: required("tp_dictoffset"),
+        is_gc: required("tp_is_gc"),
+        bases: required("tp_bases"),
+        mro: required("tp_mro"),
+        cache: required("tp_cache"),
+        subclasses: required("tp_subclasses"),
+        weaklist: required("tp_weaklist"),
+        del: required("tp_del"),
+        finalize: required("tp_finalize"),
+    }
+    /// Include/cpython/object.h: what follows in a type object made at run time.
+    heap_type: HeapType = "PyHeapTypeObject|_heaptypeobject" {
+        name: required("ht_name"),
+        slots: required("ht_slots"),
+        qualname: required("ht_qualname"),
+        cached_keys: required("ht_cached_keys"),
+        module: required("ht_module"),
+    }
+    /// Include/structmember.h, Include/descrobject.h: one entry of a type's member table.
+    member_def: MemberDef = "PyMemberDef" {
+        name: required("name"),
+        type_: required("type"),
+        offset: required("offset"),
+    }
+    /// Include/internal/pycore_typeobject.h: per-interpreter state of a static builtin type, 3.12 and later.
+    static_type: StaticTypeState = "managed_static_type_state|static_builtin_state" {
+        type_: optional("type"),
+        dict: optional("tp_dict"),
+        subclasses: optional("tp_subclasses"),
+        weaklist: optional("tp_weaklist"),
+    }
+    /// Include/cpython/dictobject.h.
+    dict: Dict = "PyDictObject" {
+        used: required("ma_used"),
+        keys: required("ma_keys"),
+        values: required("ma_values"),
+    }
+    /// Include/internal/pycore_dict.h.
+    dict_keys: DictKeys = "PyDictKeysObject|_dictkeysobject" {
+        refcnt: required("dk_refcnt"),
+        log2_size: required("dk_log2_size"),
+        log2_index_bytes: required("dk_log2_index_bytes"),
+        kind: required("dk_kind"),
+        usable: required("dk_usable"),
+        nentries: required("dk_nentries"),
+        indices: required("dk_indices"),
+    }
+    /// Include/internal/pycore_dict.h: an entry of a table with keys of any type.
+    dict_entry: DictEntry = "PyDictKeyEntry" {
+        key: required("me_key"),
+        value: required("me_value"),
+    }
+    /// Include/internal/pycore_dict.h: an entry of a table whose keys are all `str`.
+    dict_unicode_entry: DictUnicodeEntry = "PyDictUnicodeEntry" {
+        key: required("me_key"),
+        value: required("me_value"),
+    }
+    /// Include/internal/pycore_dict.h: the values of a split table, or of an instance.
+    dict_values: DictValues = "PyDictValues|_dictvalues" {
+        capacity: optional("capacity"),
+        size_used: optional("size"),
+        embedded: optional("embedded"),
+        valid: optional("valid"),
+        values: required("values"),
+    }
+    /// Include/internal/pycore_object.h: present where a word tells a dict from values (3.12 only).
+    dict_or_values: DictOrValues = "PyDictOrValues" {
+        dict: optional("dict"),
+    }
+    /// Include/cpython/listobject.h.
+    list: List = "PyListObject" {
+        items: required("ob_item"),
+        allocated: required("allocated"),
+    }
+    /// Include/cpython/tupleobject.h.
+    tuple: Tuple = "PyTupleObject" {
+        items: required("ob_item"),
+    }
+    /// Include/cpython/setobject.h.
+    set: Set = "PySetObject" {
+        fill: required("fill"),
+        used: required("used"),
+        mask: required("mask"),
+        table: required("table"),
+        smalltable: required("smalltable"),
+    }
+    /// Include/cpython/unicodeobject.h: the part every str has.
+    ascii: AsciiStr = "PyASCIIObject" {
+        length: required("length"),
+        hash: required("hash"),
+        interned: required("state.interned"),
+        kind: required("state.kind"),
+        compact: required("state.compact"),
+        ascii: required("state.ascii"),
+        wstr: optional("wstr"),
+    }
+    /// Include/cpython/unicodeobject.h: the part a str with other than ASCII has.
+    compact_unicode: CompactStr = "PyCompactUnicodeObject" {
+        utf8_length: required("utf8_length"),
+        utf8: required("utf8"),
+        wstr_length: optional("wstr_length"),
+    }
+    /// Include/cpython/unicodeobject.h: a str whose text lies elsewhere (subclasses of str).
+    unicode: LegacyStr = "PyUnicodeObject" {
+        text: required("data"),
+    }
+    /// Include/cpython/longintrepr.h.
+    long: Long = "PyLongObject|_longobject" {
+        lv_tag: optional("long_value.lv_tag"),
+        digits: required("long_value.ob_digit" | "ob_digit"),
+    }
+    /// Include/cpython/floatobject.h.
+    float: Float = "PyFloatObject" {
+        value: required("ob_fval"),
+    }
+    /// Include/cpython/complexobject.h.
+    complex: Complex = "PyComplexObject" {
+        value: optional("cval"),
+    }
+    /// Include/cpython/bytesobject.h.
+    bytes: Bytes = "PyBytesObject" {
+        value: required("ob_sval"),
+    }
+    /// Include/cpython/bytearrayobject.h.
+    bytearray: ByteArray = "PyByteArrayObject" {
+        alloc: required("ob_alloc"),
+        bytes: required("ob_bytes"),
+        start: required("ob_start"),
+    }
+    /// Include/cpython/funcobject.h.
+    function: Function = "PyFunctionObject" {
+        globals: required("func_globals"),
+        builtins: optional("func_builtins"),
+        name: required("func_name"),
+        qualname: required("func_qualname"),
+        code: required("func_code"),
+        defaults: required("func_defaults"),
+        kwdefaults: required("func_kwdefaults"),
+        closure: required("func_closure"),
+        doc: required("func_doc"),
+        dict: required("func_dict"),
+        module: required("func_module"),
+        annotations: required("func_annotations"),
+        annotate: optional("func_annotate"),
+        typeparams: optional("func_typeparams"),
+    }
+    /// Include/cpython/code.h.
+    code: Code = "PyCodeObject" {
+        consts: required("co_consts"),
+        names: required("co_names"),
+        exceptiontable: optional("co_exceptiontable"),
+        flags: required("co_flags"),
+        argcount: required("co_argcount"),
+        kwonlyargcount: required("co_kwonlyargcount"),
+        stacksize: required("co_stacksize"),
+        firstlineno: required("co_firstlineno"),
+        nlocalsplus: required("co_nlocalsplus"),
+        framesize: optional("co_framesize"),
+        localsplusnames: required("co_localsplusnames"),
+        localspluskinds: required("co_localspluskinds"),
+        filename: required("co_filename"),
+        name: required("co_name"),
+        qualname: required("co_qualname"),
+        linetable: required("co_linetable"),
+        code_bytes: optional("_co_code"),
+        cached: optional("_co_cached"),
+        extra: required("co_extra"),
+        code_adaptive: required("co_code_adaptive"),
+    }
+    /// Include/cpython/code.h: attributes of a code object computed on demand, 3.12 and later.
+    code_cached: CodeCached = "_PyCoCached" {
+        code: optional("_co_code"),
+        varnames: optional("_co_varnames"),
+        cellvars: optional("_co_cellvars"),
+        freevars: optional("_co_freevars"),
+    }
+    /// Include/internal/pycore_frame.h: the frame object, made only when asked for.
+    frame_object: FrameObject = "PyFrameObject|_frame" {
+        back: required("f_back"),
+        frame: required("f_frame"),
+        trace: required("f_trace"),
+        lineno: required("f_lineno"),
+        extra_locals: optional("f_extra_locals"),
+        locals_cache: optional("f_locals_cache"),
+        frame_data: required("_f_frame_data"),
+    }
+    /// Include/internal/pycore_frame.h.
+    frame: InterpreterFrame = "_PyInterpreterFrame" {
+        code: required("f_executable" | "f_code"),
+        previous: required("previous"),
+        function: required("f_funcobj" | "f_func"),
+        globals: required("f_globals"),
+        builtins: required("f_builtins"),
+        locals: required("f_locals"),
+        frame_obj: required("frame_obj"),
+        prev_instr: optional("prev_instr"),
+        instr_ptr: optional("instr_ptr"),
+        stacktop: required("stacktop"),
+        owner: required("owner"),
+        is_entry: optional("is_entry"),
+        localsplus: required("localsplus"),
+    }
+    /// Include/cpython/genobject.h: generators, coroutines and async generators share it.
+    generator: Generator = "PyGenObject" {
+        code: optional("gi_code"),
+        name: required("gi_name"),
+        qualname: required("gi_qualname"),
+        exc_value: required("gi_exc_state.exc_value"),
+        origin_or_finalizer: required("gi_origin_or_finalizer"),
+        frame_state: required("gi_frame_state"),
+        iframe: required("gi_iframe"),
+    }
+    /// Include/cpython/cellobject.h.
+    cell: Cell = "PyCellObject" {
+        contents: required("ob_ref"),
+    }
+    /// Include/cpython/classobject.h.
+    method: Method = "PyMethodObject" {
+        func: required("im_func"),
+        self_: required("im_self"),
+    }
+    /// Include/cpython/methodobject.h.
+    cfunction: CFunction = "PyCFunctionObject" {
+        def: required("m_ml"),
+        self_: required("m_self"),
+        module: required("m_module"),
+    }
+    /// Include/cpython/methodobject.h: a builtin method that knows its class.
+    cmethod: CMethod = "PyCMethodObject" {
+        class: required("mm_class"),
+    }
+    /// Include/methodobject.h.
+    method_def: MethodDef = "PyMethodDef" {
+        name: required("ml_name"),
+        flags: required("ml_flags"),
+    }
+    /// Include/internal/pycore_moduleobject.h.
+    module: Module = "PyModuleObject" {
+        dict: required("md_dict"),
+        def: optional("md_def"),
+        state: required("md_state"),
+        name: required("md_name"),
+    }
+    /// Include/moduleobject.h.
+    module_def: ModuleDef = "PyModuleDef" {
+        size_of_state: required("m_size"),
+        traverse: required("m_traverse"),
+    }
+    /// Include/cpython/weakrefobject.h.
+    weakref: WeakRef = "PyWeakReference|_PyWeakReference" {
+        object: required("wr_object"),
+        callback: required("wr_callback"),
+        next: required("wr_next"),
+    }
+    /// Include/cpython/pyerrors.h.
+    exception: BaseException = "PyBaseExceptionObject" {
+        dict: required("dict"),
+        args: required("args"),
+        notes: optional("notes"),
+        traceback: required("traceback"),
+        context: required("context"),
+        cause: required("cause"),
+    }
+    /// Include/cpython/traceback.h.
+    traceback: Traceback = "PyTracebackObject|_traceback" {
+        next: required("tb_next"),
+        frame: required("tb_frame"),
+        lineno: required("tb_lineno"),
+        lasti: required("tb_lasti"),
+    }
+    /// Include/descrobject.h: what all descriptors share.
+    descr: Descr = "PyDescrObject" {
+        type_: required("d_type"),
+        name: required("d_name"),
+        qualname: required("d_qualname"),
+    }
+    /// Modules/_collectionsmodule.c.
+    deque: Deque = "dequeobject" {
+        leftblock: required("leftblock"),
+        leftindex: required("leftindex"),
+    }
+    /// Modules/_collectionsmodule.c: 64 elements of a deque.
+    deque_block: DequeBlock = "BLOCK" {
+        items: required("data"),
+        right: required("rightlink"),
+    }
+    /// Objects/odictobject.c.
+    odict: OrderedDict = "PyODictObject|_odictobject" {
+        fast_nodes_size: required("od_fast_nodes_size"),
+        first: required("od_first"),
+        inst_dict: required("od_inst_dict"),
+    }
+    /// Objects/odictobject.c.
+    odict_node: OrderedDictNode = "_odictnode" {
+        key: required("key"),
+        next: required("next"),
+    }
+    /// Modules/_functoolsmodule.c.
+    lru_cache: LruCache = "lru_cache_object" {
+        root: required("root"),
+        func: required("func"),
+        maxsize: required("maxsize"),
+        misses: required("misses"),
+        hits: required("hits"),
+        cache: required("cache"),
+        kwd_mark: optional("kwd_mark"),
+        elem_type: optional("lru_list_elem_type"),
+        cache_info_type: required("cache_info_type"),
+        dict: required("dict"),
+    }
+    /// Modules/_functoolsmodule.c: one remembered call.
+    lru_elem: LruElement = "lru_list_elem" {
+        next: required("next"),
+        key: required("key"),
+        result: required("result"),
+    }
+}

@@ -1,0 +1,48 @@
+//! Names of types, as Python and as C give them.
+
+use super::Runtime;
+use super::semantics::type_flags;
+use super::types::type_dict;
+use super::values::{is_str, read_str};
+use super::words::ReadField;
+use crate::corefile::Address;
+
+/// Longest name that is read, in characters.
+const MAX_NAME: usize = 1024;
+
+/// `tp_name`; empty when it cannot be read.
+pub fn tp_name(runtime: &Runtime<'_>, type_: Address) -> String {
+    runtime
+        .space
+        .field(type_, runtime.layouts.type_.name)
+        .and_then(|name| runtime.space.c_string(name, MAX_NAME))
+        .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        .unwrap_or_default()
+}
+
+/// `module.qualname` of a type; without the module where `__module__` is no str
+/// (Objects/typeobject.c, `type_module`, `type_qualname`).
+pub fn type_name(runtime: &Runtime<'_>, type_: Address) -> String {
+    let l = &runtime.layouts;
+    let flags = runtime.space.field(type_, l.type_.flags).unwrap_or(0);
+    if flags & type_flags::HEAPTYPE == 0 {
+        let name = tp_name(runtime, type_);
+        return match name.contains('.') {
+            true => name,
+            false if name.is_empty() => format!("<type at {type_:#x}>"),
+            false => format!("builtins.{name}"),
+        };
+    }
+    let qualname = runtime
+        .space
+        .field(type_, l.heap_type.qualname)
+        .and_then(|name| read_str(runtime, name, MAX_NAME))
+        .unwrap_or_else(|_| tp_name(runtime, type_));
+    let module = super::dict::dict_get(runtime, type_dict(runtime, type_), "__module__")
+        .filter(|&value| is_str(runtime, value))
+        .and_then(|value| read_str(runtime, value, MAX_NAME).ok());
+    match module {
+        Some(module) => format!("{module}.{qualname}"),
+        None => qualname,
+    }
+}

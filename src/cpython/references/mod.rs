@@ -1,0 +1,276 @@
+//! Our own `tp_traverse`: every reference an object holds, what it is to the collector, and where it stands.
+//!
+//! Knows which words of an object are references, type by type; refuses to know what anybody does with them. An edge is *visited* exactly when
+//! the interpreter's own traversal reports it, so that the set equals `gc.get_referents()`.
+
+mod containers;
+mod frames;
+mod native;
+
+use super::instance::DictPlace;
+use super::semantics::{ManagedDict, ValuesHeader};
+use super::types::{TypeInfo, WalkKind};
+use super::words::{ReadField, at, word};
+use super::{DictTable, Runtime, Slot};
+use crate::corefile::{Address, ReadError};
+use crate::graph::EdgeKind;
+use crate::machine::CodeCache;
+
+pub use native::object_members;
+
+/// One reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Referent {
+    /// What it is to the collector.
+    pub kind: EdgeKind,
+    /// The object referred to.
+    pub target: Address,
+    /// Where it stands in its holder.
+    pub slot: Slot,
+}
+
+/// Why an object's references are known in part only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gap {
+    /// Memory it needs is not there.
+    Unreadable(ReadError),
+    /// Its own traversal could not be followed; its memory was scanned instead.
+    Opaque,
+}
+
+impl From<ReadError> for Gap {
+    fn from(error: ReadError) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
+/// Reads references; one for each thread, as it remembers decoded machine code.
+#[derive(Debug)]
+pub struct References<'r, 'core> {
+    runtime: &'r Runtime<'core>,
+    code: CodeCache,
+}
+
+impl<'r, 'core> References<'r, 'core> {
+    /// A reader over `runtime`.
+    pub fn new(runtime: &'r Runtime<'core>) -> Self {
+        Self { runtime, code: CodeCache::default() }
+    }
+
+    /// Calls `each` with every reference that the instance of `info` at `object` holds.
+    ///
+    /// # Errors
+    /// Part of the object could not be read or understood; what was found has been reported.
+    #[inline]
+    pub fn visit(
+        &mut self,
+        info: &TypeInfo,
+        object: Address,
+        each: &mut impl FnMut(Referent),
+    ) -> Result<(), Gap> {
+        if info.is_atomic() {
+            return Ok(());
+        }
+        self.visit_parts(info, object, each)?;
+        if !info.walk.fields.is_empty() {
+            self.visit_fields(info, object, each)?;
+        }
+        match info.walk.kind {
+            WalkKind::Fixed => Ok(()),
+            WalkKind::Tuple => Ok(containers::tuple(self.runtime, object, each)?),
+            WalkKind::List => Ok(containers::list(self.runtime, object, each)?),
+            WalkKind::Dict => Ok(containers::dict(self.runtime, object, each)?),
+            WalkKind::OrderedDict => Ok(containers::ordered_dict(self.runtime, object, each)?),
+            WalkKind::Set => Ok(containers::set(self.runtime, object, each)?),
+            WalkKind::Deque => Ok(containers::deque(self.runtime, object, each)?),
+            WalkKind::LruCache => Ok(containers::lru_cache(self.runtime, object, each)?),
+            WalkKind::Type => Ok(containers::type_object(self.runtime, object, each)?),
+            WalkKind::Frame => Ok(frames::frame_object(self.runtime, object, each)?),
+            WalkKind::Generator => Ok(frames::generator(self.runtime, object, each)?),
+            WalkKind::Code => Ok(frames::code(self.runtime, object, each)?),
+            WalkKind::CFunction => Ok(containers::cfunction(self.runtime, object, each)?),
+            WalkKind::Module => native::module_state(self.runtime, &mut self.code, object, each),
+            WalkKind::NumpyArray => Ok(native::numpy_array(self.runtime, object, each)?),
+            WalkKind::Machine => native::follow(self.runtime, &mut self.code, info, object, each),
+            WalkKind::Scan => {
+                native::scan_object(self.runtime, info, object, each)?;
+                Err(Gap::Opaque)
+            }
+        }
+    }
+
+    /// What `subtype_traverse` visits itself: slots, attributes, the class.
+    #[inline]
+    fn visit_parts(
+        &self,
+        info: &TypeInfo,
+        object: Address,
+        each: &mut impl FnMut(Referent),
+    ) -> Result<(), ReadError> {
+        let parts = &info.parts;
+        for member in &parts.slots {
+            let target = self.runtime.space.read_u64(object.wrapping_add(u64::from(member.offset)))?;
+            emit(each, EdgeKind::Visited, target, Slot::SlotMember(member.name));
+        }
+        match parts.dict {
+            DictPlace::None => {}
+            DictPlace::Managed => managed_attributes(self.runtime, info, object, each)?,
+            DictPlace::Offset(_) | DictPlace::FromEnd(_) => {
+                if let Some(place) = dict_slot(self.runtime, info, object)? {
+                    let dict = self.runtime.space.read_u64(place)?;
+                    emit(each, EdgeKind::Visited, dict, Slot::InstanceDict);
+                }
+            }
+        }
+        if let Some(kind) = parts.type_edge {
+            emit(each, kind, info.address, Slot::Type);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn visit_fields(
+        &self,
+        info: &TypeInfo,
+        object: Address,
+        each: &mut impl FnMut(Referent),
+    ) -> Result<(), ReadError> {
+        let bytes = self.runtime.space.slice(object, info.basicsize as usize)?;
+        for field in &info.walk.fields {
+            emit(each, field.kind, word(bytes, field.offset as usize), Slot::Field(field.name));
+        }
+        Ok(())
+    }
+}
+
+/// Reports a reference unless it is NULL.
+#[inline(always)]
+fn emit(each: &mut impl FnMut(Referent), kind: EdgeKind, target: Address, slot: Slot) {
+    if target != 0 {
+        each(Referent { kind, target, slot });
+    }
+}
+
+/// Address of the `__dict__` pointer of an instance whose type keeps it inside the object.
+///
+/// # Errors
+/// An object of variable size whose size cannot be read.
+pub fn dict_slot(
+    runtime: &Runtime<'_>,
+    info: &TypeInfo,
+    object: Address,
+) -> Result<Option<Address>, ReadError> {
+    Ok(match info.parts.dict {
+        DictPlace::Offset(offset) => Some(object.wrapping_add(u64::from(offset))),
+        DictPlace::FromEnd(offset) => {
+            // _PyObject_ComputedDictPointer, Objects/object.c.
+            let items = (runtime.space.field(object, runtime.layouts.var_object.ob_size)? as i64).unsigned_abs();
+            let size = info.basicsize.saturating_add(info.itemsize.saturating_mul(items)).next_multiple_of(8);
+            Some(object.wrapping_add(size).wrapping_add_signed(offset))
+        }
+        DictPlace::None | DictPlace::Managed => None,
+    })
+}
+
+/// Where an instance with a managed dict keeps its attributes now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attributes {
+    /// Nowhere: it has none yet.
+    None,
+    /// In a dict.
+    Dict(Address),
+    /// In an array whose names are the class's cached keys; so many words are valid.
+    Values {
+        /// First value word.
+        first: Address,
+        /// Words of the array; `None`: as many as the keys table has entries.
+        capacity: Option<u32>,
+        /// The dict that shares the array, or 0.
+        dict: Address,
+    },
+}
+
+/// Finds the attributes of an instance with a managed dict.
+///
+/// # Errors
+/// The words in front of the object cannot be read.
+#[inline]
+pub fn managed_place(
+    runtime: &Runtime<'_>,
+    info: &TypeInfo,
+    object: Address,
+) -> Result<Attributes, ReadError> {
+    let space = &runtime.space;
+    let dict_at = object.wrapping_sub(24);
+    let from_dict = |dict| if dict == 0 { Attributes::None } else { Attributes::Dict(dict) };
+    Ok(match runtime.semantics.managed_dict {
+        ManagedDict::TwoSlots => {
+            let values = space.read_u64(object.wrapping_sub(32))?;
+            match values {
+                0 => from_dict(space.read_u64(dict_at)?),
+                first => Attributes::Values { first, capacity: None, dict: space.read_u64(dict_at)? },
+            }
+        }
+        ManagedDict::TaggedWord => match space.read_u64(dict_at)? {
+            odd if odd & 1 == 1 => Attributes::Values { first: odd.wrapping_add(1), capacity: None, dict: 0 },
+            dict => from_dict(dict),
+        },
+        ManagedDict::InlineValues => {
+            let dict = space.read_u64(dict_at)?;
+            match inline_values(runtime, info, object)? {
+                Some((first, capacity)) => Attributes::Values { first, capacity: Some(capacity), dict },
+                None => from_dict(dict),
+            }
+        }
+    })
+}
+
+/// Inline values of an instance, if its type has them and they are valid: first word and capacity.
+#[inline]
+fn inline_values(
+    runtime: &Runtime<'_>,
+    info: &TypeInfo,
+    object: Address,
+) -> Result<Option<(Address, u32)>, ReadError> {
+    debug_assert!(runtime.semantics.values_header == ValuesHeader::Fields);
+    let l = &runtime.layouts.dict_values;
+    let (true, Some(capacity), Some(valid)) = (info.parts.inline_values, l.capacity, l.valid) else {
+        return Ok(None);
+    };
+    let values = object.wrapping_add(info.basicsize);
+    let header = runtime.space.slice(values, l.size as usize)?;
+    let byte = |offset: usize| header.get(offset).copied().unwrap_or(0);
+    if byte(at(valid)) == 0 {
+        return Ok(None);
+    }
+    Ok(Some((values.wrapping_add(u64::from(l.values.offset)), u32::from(byte(at(capacity))))))
+}
+
+/// `PyObject_VisitManagedDict` (3.13), `_PyObject_VisitManagedDict` (3.12), `_PyObject_VisitInstanceAttributes` (3.11).
+#[inline]
+fn managed_attributes(
+    runtime: &Runtime<'_>,
+    info: &TypeInfo,
+    object: Address,
+    each: &mut impl FnMut(Referent),
+) -> Result<(), ReadError> {
+    match managed_place(runtime, info, object)? {
+        Attributes::None => {}
+        Attributes::Dict(dict) => emit(each, EdgeKind::Visited, dict, Slot::InstanceDict),
+        Attributes::Values { first, capacity, dict } => {
+            let keys = DictTable::read(runtime, info.parts.cached_keys)?;
+            let count = capacity.unwrap_or(keys.nentries as u32) as usize;
+            let values = runtime.space.slice(first, count * 8)?;
+            for index in 0..count {
+                emit(each, EdgeKind::Visited, word(values, index * 8), Slot::Attribute(keys.key(index)));
+            }
+            // 3.13 does not visit a dict that shares the inline values (gh-117750), 3.11 visits it through tp_dictoffset.
+            let kind = match runtime.semantics.managed_dict {
+                ManagedDict::InlineValues => EdgeKind::Owned,
+                _ => EdgeKind::Visited,
+            };
+            emit(each, kind, dict, Slot::InstanceDict);
+        }
+    }
+    Ok(())
+}

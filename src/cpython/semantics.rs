@@ -1,0 +1,209 @@
+//! What field names cannot say: encodings, flag bits, and which of several algorithms an interpreter runs.
+//!
+//! Decided by the presence of a name where that is possible. Besides the reader of `_Py_DebugOffsets`, this is the only
+//! file that may compare versions; each comparison cites the CPython source file and release it rests on.
+
+use super::layouts::Layouts;
+
+/// A CPython release, as `PY_VERSION_HEX` encodes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PyVersion(pub u32);
+
+impl PyVersion {
+    /// Major version: 3.
+    pub fn major(self) -> u32 {
+        self.0 >> 24
+    }
+
+    /// Minor version: the 12 of 3.12.1.
+    pub fn minor(self) -> u32 {
+        (self.0 >> 16) & 0xff
+    }
+
+    /// Patch level: the 1 of 3.12.1.
+    pub fn micro(self) -> u32 {
+        (self.0 >> 8) & 0xff
+    }
+
+    /// Whether the collector, frames and layouts of this release are decoded and tested here.
+    pub fn is_supported(self) -> bool {
+        // The pipeline is proved against the interpreter on these three minors only (CHANGELOG, 0.1).
+        (0x030b_0000..0x030e_0000).contains(&self.0)
+    }
+}
+
+impl std::fmt::Display for PyVersion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}.{}", self.major(), self.minor(), self.micro())?;
+        let serial = self.0 & 0xf;
+        match (self.0 >> 4) & 0xf {
+            0xa => write!(f, "a{serial}"),
+            0xb => write!(f, "b{serial}"),
+            0xc => write!(f, "rc{serial}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// `tp_flags` bits (Include/object.h, Include/cpython/object.h).
+pub mod type_flags {
+    /// 3.12+: a static type of the interpreter itself, with per-interpreter state.
+    pub const STATIC_BUILTIN: u64 = 1 << 1;
+    /// 3.13+: attribute values lie in the object itself.
+    pub const INLINE_VALUES: u64 = 1 << 2;
+    /// 3.12+: a slot for weak references lies in front of the object.
+    pub const MANAGED_WEAKREF: u64 = 1 << 3;
+    /// 3.11+: a slot for the instance dict lies in front of the object.
+    pub const MANAGED_DICT: u64 = 1 << 4;
+    /// Made at run time.
+    pub const HEAPTYPE: u64 = 1 << 9;
+    /// `PyType_Ready` has finished.
+    pub const READY: u64 = 1 << 12;
+    /// Instances have a GC head.
+    pub const HAVE_GC: u64 = 1 << 14;
+    /// Subclass of `int`.
+    pub const LONG_SUBCLASS: u64 = 1 << 24;
+    /// Subclass of `list`.
+    pub const LIST_SUBCLASS: u64 = 1 << 25;
+    /// Subclass of `tuple`.
+    pub const TUPLE_SUBCLASS: u64 = 1 << 26;
+    /// Subclass of `bytes`.
+    pub const BYTES_SUBCLASS: u64 = 1 << 27;
+    /// Subclass of `str`.
+    pub const UNICODE_SUBCLASS: u64 = 1 << 28;
+    /// Subclass of `dict`.
+    pub const DICT_SUBCLASS: u64 = 1 << 29;
+    /// Subclass of `BaseException`.
+    pub const BASE_EXC_SUBCLASS: u64 = 1 << 30;
+    /// Subclass of `type`: instances are types.
+    pub const TYPE_SUBCLASS: u64 = 1 << 31;
+}
+
+/// Where instances with a managed dict keep their attributes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ManagedDict {
+    /// 3.11: a values pointer four words and a dict pointer three words before the object
+    /// (`_PyObject_ValuesPointer`, Include/internal/pycore_object.h).
+    TwoSlots,
+    /// 3.12: one word three words before the object; odd means "values minus one" (`PyDictOrValues`).
+    TaggedWord,
+    /// 3.13+: a dict pointer three words before the object, values inline after it (gh-115776).
+    InlineValues,
+}
+
+/// How a `PyDictValues` block tells its size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValuesHeader {
+    /// 3.11, 3.12: bytes in front of the first value, the last of which is the prefix's size.
+    Prefix,
+    /// 3.13+: named fields (`capacity`, `size`, `embedded`, `valid`).
+    Fields,
+}
+
+/// How refcounts and immortality are encoded in the header's first word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefcountRule {
+    /// Up to 3.11: a signed word, no immortal objects.
+    Plain,
+    /// 3.12+ (PEP 683): the low 32 bits; negative as `i32` means immortal.
+    Low32Immortal,
+}
+
+/// Sizes of pymalloc's units, in bytes (Include/internal/pycore_obmalloc.h; 3.10+ with the radix tree).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolGeometry {
+    /// An arena, as mapped.
+    pub arena: u64,
+    /// A pool; arenas are cut into pools aligned to this.
+    pub pool: u64,
+    /// Alignment of blocks and step of the size classes.
+    pub alignment: u64,
+}
+
+/// Choices that hold for one interpreter build.
+#[derive(Clone, Copy, Debug)]
+pub struct Semantics {
+    /// The release.
+    pub version: PyVersion,
+    /// Refcount encoding.
+    pub refcount: RefcountRule,
+    /// Attribute storage.
+    pub managed_dict: ManagedDict,
+    /// Values blocks.
+    pub values_header: ValuesHeader,
+    /// `sys.getsizeof` adds the GC head by the type's flag even where the object itself has none.
+    pub getsizeof_counts_head_by_flag: bool,
+    /// Frames marked with this owner or a higher one are no Python frames (`enum _frameowner`).
+    pub first_shim_owner: u8,
+    /// `gi_frame_state` at and above which a generator owns no frame any more (`FRAME_CLEARED`).
+    pub frame_cleared: i8,
+    /// `gi_frame_state` values below this one mean suspended or just created.
+    pub frame_executing: i8,
+    /// The interned dict's own references to mortal interned strings are not counted.
+    pub interned_refs_uncounted: bool,
+    /// pymalloc's units.
+    pub pools: PoolGeometry,
+}
+
+impl Semantics {
+    /// Decides by what exists in `layouts`, and by `version` only where nothing tells.
+    pub fn new(version: PyVersion, layouts: &Layouts) -> Self {
+        let inline_values = layouts.dict_values.embedded.is_some();
+        let tagged_word = layouts.dict_or_values.dict.is_some();
+        Self {
+            version,
+            refcount: if layouts.object.refcnt_split.is_some() {
+                RefcountRule::Low32Immortal
+            } else {
+                RefcountRule::Plain
+            },
+            managed_dict: match (inline_values, tagged_word) {
+                (true, _) => ManagedDict::InlineValues,
+                (false, true) => ManagedDict::TaggedWord,
+                (false, false) => ManagedDict::TwoSlots,
+            },
+            values_header: if inline_values { ValuesHeader::Fields } else { ValuesHeader::Prefix },
+            // Python/sysmodule.c, _PySys_GetSizeOf: 3.11 and 3.12 add _PyType_PreHeaderSize(type);
+            // before and after, only what _PyObject_IS_GC(object) admits.
+            getsizeof_counts_head_by_flag: (0x030b_0000..0x030d_0000).contains(&version.0),
+            // Include/internal/pycore_frame.h: FRAME_OWNED_BY_CSTACK is 3 (3.12, 3.13); 3.11 has no such owner.
+            first_shim_owner: 3,
+            // Include/internal/pycore_frame.h: FRAME_CLEARED is 4 from 3.11 to 3.14.
+            frame_cleared: 4,
+            frame_executing: 0,
+            interned_refs_uncounted: true,
+            pools: PoolGeometry { arena: 1 << 20, pool: 1 << 14, alignment: 16 },
+        }
+    }
+
+    /// The refcount in a header word, and whether the object is immortal.
+    #[inline]
+    pub fn refcount(&self, word: u64) -> (u64, bool) {
+        match self.refcount {
+            RefcountRule::Plain => (word, false),
+            RefcountRule::Low32Immortal => {
+                let low = word & 0xffff_ffff;
+                (low, low & 0x8000_0000 != 0)
+            }
+        }
+    }
+
+    /// Whether `word` can be the refcount word of a live object. An address, as a buffer may hold there, cannot.
+    #[inline]
+    pub fn plausible_refcount(&self, word: u64) -> bool {
+        word != 0 && word <= 0xffff_ffff
+    }
+
+    /// Bytes in front of an instance of a type with `flags`: managed slots and GC head
+    /// (`_PyType_PreHeaderSize`, Include/internal/pycore_object.h).
+    #[inline]
+    pub fn preheader(&self, flags: u64) -> u32 {
+        let managed = match self.managed_dict {
+            ManagedDict::TwoSlots => type_flags::MANAGED_DICT,
+            _ => type_flags::MANAGED_DICT | type_flags::MANAGED_WEAKREF,
+        };
+        let slots = if flags & managed != 0 { 16 } else { 0 };
+        let head = if flags & type_flags::HAVE_GC != 0 { 16 } else { 0 };
+        slots + head
+    }
+}

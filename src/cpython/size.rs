@@ -1,0 +1,308 @@
+//! `sys.getsizeof()` of every object: the interpreter's own `__sizeof__` formulas, with the GC head and managed slots.
+//!
+//! Knows how much memory each builtin type counts as its own; refuses to count what `__sizeof__` does not.
+
+use super::dict::keys_bytes;
+use super::semantics::type_flags;
+use super::types::{TypeInfo, TypeTable, type_dict};
+use super::values::{int_digits, tuple_items};
+use super::words::{ReadField, at, half, word};
+use super::{Runtime, dict_items, names};
+use crate::corefile::{Address, ReadError};
+
+/// Which `__sizeof__` measures a type's instances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SizeRule {
+    /// `object.__sizeof__`: `tp_basicsize` and items.
+    Object,
+    /// `int`.
+    Int,
+    /// `str`.
+    Str,
+    /// `list`.
+    List,
+    /// `dict` and subclasses.
+    Dict,
+    /// `collections.OrderedDict`.
+    OrderedDict,
+    /// `set`, `frozenset`.
+    Set,
+    /// `bytearray`.
+    ByteArray,
+    /// `type`.
+    Type,
+    /// `code`.
+    Code,
+    /// `frame`.
+    Frame,
+    /// Generators, coroutines, async generators.
+    Generator,
+    /// `collections.deque`.
+    Deque,
+    /// `array.array`: a buffer of `allocated` items.
+    Array,
+    /// `_io.BytesIO`.
+    BytesIo,
+    /// The buffered readers and writers of `_io`.
+    Buffered,
+    /// `_struct.Struct`.
+    Struct,
+    /// `decimal.Decimal`.
+    Decimal,
+    /// `xml.etree.ElementTree.Element`.
+    Element,
+    /// `_pickle.Pickler`.
+    Pickler,
+    /// `_pickle.Unpickler`.
+    Unpickler,
+    /// ctypes' type descriptions.
+    StgDict,
+    /// ctypes instances.
+    CData,
+    /// `memoryview`: its shape, strides and suboffsets are items.
+    Other,
+}
+
+/// Types with a `__sizeof__` of their own, by `tp_name` (Objects/*.c, Modules/*.c, 3.11 to 3.13).
+const RULES: &[(&str, SizeRule)] = &[
+    ("object", SizeRule::Object),
+    ("int", SizeRule::Int),
+    ("str", SizeRule::Str),
+    ("list", SizeRule::List),
+    ("dict", SizeRule::Dict),
+    ("collections.OrderedDict", SizeRule::OrderedDict),
+    ("set", SizeRule::Set),
+    ("frozenset", SizeRule::Set),
+    ("bytearray", SizeRule::ByteArray),
+    ("type", SizeRule::Type),
+    ("code", SizeRule::Code),
+    ("frame", SizeRule::Frame),
+    ("generator", SizeRule::Generator),
+    ("coroutine", SizeRule::Generator),
+    ("async_generator", SizeRule::Generator),
+    ("collections.deque", SizeRule::Deque),
+    ("array.array", SizeRule::Array),
+    ("_io.BytesIO", SizeRule::BytesIo),
+    ("_io.BufferedReader", SizeRule::Buffered),
+    ("_io.BufferedWriter", SizeRule::Buffered),
+    ("_io.BufferedRandom", SizeRule::Buffered),
+    ("_struct.Struct", SizeRule::Struct),
+    ("decimal.Decimal", SizeRule::Decimal),
+    ("xml.etree.ElementTree.Element", SizeRule::Element),
+    ("_pickle.Pickler", SizeRule::Pickler),
+    ("_pickle.Unpickler", SizeRule::Unpickler),
+    ("StgDict", SizeRule::StgDict),
+];
+
+impl SizeRule {
+    /// Finds the `__sizeof__` that the type at `type_` inherits. One written in Python is not run:
+    /// its instances count as plain objects.
+    pub fn of(runtime: &Runtime<'_>, table: &TypeTable, type_: Address) -> Self {
+        let l = &runtime.layouts;
+        let mro = runtime.space.field(type_, l.type_.mro).and_then(|mro| tuple_items(runtime, mro));
+        for base in mro.unwrap_or_else(|_| vec![type_]) {
+            let defines =
+                dict_items(runtime, type_dict(runtime, base)).iter().any(|&(key, _)| key == table.sizeof_name());
+            if !defines {
+                continue;
+            }
+            let flags = runtime.space.field(base, l.type_.flags).unwrap_or(0);
+            let in_python = flags & type_flags::HEAPTYPE != 0
+                && runtime.space.field(base, l.type_.traverse) == Ok(table.subtype_traverse());
+            if in_python {
+                return Self::Object;
+            }
+            let name = names::tp_name(runtime, base);
+            return RULES.iter().find(|(known, _)| *known == name).map_or(Self::Other, |&(_, rule)| rule);
+        }
+        Self::Object
+    }
+}
+
+/// `sys.getsizeof()` of the instance of `info` at `object`, in bytes.
+///
+/// # Errors
+/// Memory that its `__sizeof__` reads is not there.
+#[inline]
+pub fn size_of(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> Result<u64, ReadError> {
+    let size = match info.size_rule {
+        SizeRule::Object if info.itemsize == 0 => info.basicsize,
+        SizeRule::Int => int(runtime, object)?,
+        SizeRule::Str => str_(runtime, info, object)?,
+        SizeRule::List => {
+            let allocated = runtime.space.field(object, runtime.layouts.list.allocated)?;
+            info.basicsize.saturating_add(allocated.saturating_mul(8))
+        }
+        SizeRule::Dict => dict(runtime, info, object)?,
+        _ => uncommon(runtime, info, object)?,
+    };
+    Ok(size.saturating_add(preheader(runtime, info, object)))
+}
+
+/// What `sys.getsizeof` adds to `__sizeof__` (Python/sysmodule.c, `_PySys_GetSizeOf`).
+#[inline]
+fn preheader(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> u64 {
+    if info.is_metatype() && !runtime.semantics.getsizeof_counts_head_by_flag {
+        let flags = runtime.space.field(object, runtime.layouts.type_.flags).unwrap_or(0);
+        if flags & type_flags::HEAPTYPE == 0 {
+            return 0;
+        }
+    }
+    u64::from(info.preheader)
+}
+
+fn plain(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> Result<u64, ReadError> {
+    if info.itemsize == 0 {
+        return Ok(info.basicsize);
+    }
+    let items = runtime.space.field(object, runtime.layouts.var_object.ob_size)? as i64;
+    // An int keeps its sign in ob_size before 3.12; object.__sizeof__ takes the magnitude.
+    Ok(info.basicsize.saturating_add(info.itemsize.saturating_mul(items.unsigned_abs())))
+}
+
+fn int(runtime: &Runtime<'_>, object: Address) -> Result<u64, ReadError> {
+    // Objects/longobject.c, int___sizeof___impl: one digit at least (3.11+, gh-89039).
+    let (_, digits) = int_digits(runtime, object)?;
+    Ok(u64::from(runtime.layouts.long.digits.offset).saturating_add(digits.max(1).saturating_mul(4)))
+}
+
+/// Objects/unicodeobject.c, `unicode_sizeof_impl`.
+fn str_(runtime: &Runtime<'_>, _info: &TypeInfo, object: Address) -> Result<u64, ReadError> {
+    let l = &runtime.layouts;
+    let header = runtime.space.slice(object, l.ascii.size as usize)?;
+    let state = half(header, at(l.ascii.kind));
+    let bit = |field: crate::layout::Field| {
+        field.bits.map_or(0, |bits| (state >> bits.offset) & ((1u32 << bits.width.min(31)) - 1))
+    };
+    let length = word(header, at(l.ascii.length)).saturating_add(1);
+    let kind = u64::from(bit(l.ascii.kind));
+    if bit(l.ascii.compact) != 0 && bit(l.ascii.ascii) != 0 {
+        let mut size = u64::from(l.ascii.size).saturating_add(length);
+        if let Some(wstr) = l.ascii.wstr {
+            if word(header, at(wstr)) != 0 {
+                size = size.saturating_add(length.saturating_mul(4));
+            }
+        }
+        return Ok(size);
+    }
+    let compact = bit(l.ascii.compact) != 0;
+    let space = &runtime.space;
+    let (mut size, text) = if compact {
+        let base = u64::from(l.compact_unicode.size);
+        (base.saturating_add(length.saturating_mul(kind)), object.wrapping_add(base))
+    } else {
+        let text = space.field(object, l.unicode.text)?;
+        let own = if text != 0 { length.saturating_mul(kind) } else { 0 };
+        (u64::from(l.unicode.size).saturating_add(own), text)
+    };
+    let wstr = match l.ascii.wstr {
+        Some(field) => space.field(object, field)?,
+        None => 0,
+    };
+    if let (Some(field), true) = (l.compact_unicode.wstr_length, wstr != 0 && wstr != text) {
+        size = size.saturating_add(space.field(object, field)?.saturating_add(1).saturating_mul(4));
+    }
+    // A separate UTF-8 copy (_PyUnicode_HAS_UTF8_MEMORY).
+    let ascii = bit(l.ascii.ascii) != 0;
+    let utf8 = space.field(object, l.compact_unicode.utf8)?;
+    if !ascii && utf8 != 0 && utf8 != text {
+        size = size.saturating_add(space.field(object, l.compact_unicode.utf8_length)?.saturating_add(1));
+    }
+    Ok(size)
+}
+
+/// Objects/dictobject.c, `_PyDict_SizeOf`.
+#[inline]
+fn dict(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> Result<u64, ReadError> {
+    let l = &runtime.layouts;
+    let header = runtime.space.slice(object, l.dict.size as usize)?;
+    let keys = word(header, at(l.dict.keys));
+    let table = runtime.space.slice(keys, l.dict_keys.size as usize)?;
+    let mut size = info.basicsize;
+    if word(header, at(l.dict.values)) != 0 {
+        let room = word(table, at(l.dict_keys.usable)).wrapping_add(word(table, at(l.dict_keys.nentries)));
+        size = size.saturating_add(room.saturating_mul(8));
+    }
+    if word(table, at(l.dict_keys.refcnt)) == 1 {
+        size = size.saturating_add(keys_bytes(runtime, keys)?);
+    }
+    Ok(size)
+}
+
+fn uncommon(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> Result<u64, ReadError> {
+    let (space, l) = (&runtime.space, &runtime.layouts);
+    Ok(match info.size_rule {
+        SizeRule::OrderedDict => {
+            let nodes = match space.field(object, l.odict.first)? {
+                0 => 0,
+                _ => space.field(object, l.dict.used)?,
+            };
+            dict(runtime, info, object)?
+                .saturating_add(space.field(object, l.odict.fast_nodes_size)?.saturating_mul(8))
+                .saturating_add(nodes.saturating_mul(u64::from(l.odict_node.size)))
+        }
+        SizeRule::Set => {
+            let table = space.field(object, l.set.table)?;
+            let own = object.wrapping_add(u64::from(l.set.smalltable.offset));
+            let slots = space.field(object, l.set.mask)?.saturating_add(1);
+            info.basicsize.saturating_add(if table == own { 0 } else { slots.saturating_mul(16) })
+        }
+        SizeRule::ByteArray => info.basicsize.saturating_add(space.field(object, l.bytearray.alloc)?),
+        SizeRule::Type => type_object(runtime, object)?,
+        SizeRule::Code => code(runtime, info, object)?,
+        SizeRule::Frame => {
+            let frame = space.field(object, l.frame_object.frame)?;
+            let code = space.field(frame, l.frame.code)?;
+            u64::from(l.frame_object.frame_data.offset).saturating_add(frame_bytes(runtime, code)?)
+        }
+        SizeRule::Generator => {
+            let frame = object.wrapping_add(u64::from(l.generator.iframe.offset));
+            // The code outlives the frame: 3.11 keeps it apart, later releases never clear it in the frame.
+            let code = match l.generator.code {
+                Some(field) => space.field(object, field)?,
+                None => space.field(frame, l.frame.code)?,
+            };
+            u64::from(l.generator.iframe.offset).saturating_add(frame_bytes(runtime, code)?)
+        }
+        SizeRule::Deque => {
+            let length = space.field(object, l.var_object.ob_size)?;
+            let left = space.field(object, l.deque.leftindex)?;
+            let per_block = u64::from(l.deque_block.items.size / 8).max(1);
+            let blocks = left.saturating_add(length).div_ceil(per_block);
+            info.basicsize.saturating_add(blocks.saturating_mul(u64::from(l.deque_block.size)))
+        }
+        rule => super::size_modules::size_of(runtime, info, rule, object)?.unwrap_or(plain(runtime, info, object)?),
+    })
+}
+
+fn type_object(runtime: &Runtime<'_>, object: Address) -> Result<u64, ReadError> {
+    let (space, l) = (&runtime.space, &runtime.layouts);
+    if space.field(object, l.type_.flags)? & type_flags::HEAPTYPE == 0 {
+        return Ok(u64::from(l.type_.size));
+    }
+    let keys = space.field(object, l.heap_type.cached_keys)?;
+    let keys = if keys == 0 { 0 } else { keys_bytes(runtime, keys)? };
+    Ok(u64::from(l.heap_type.size).saturating_add(keys))
+}
+
+/// Objects/codeobject.c, `code_sizeof`.
+fn code(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> Result<u64, ReadError> {
+    let own = plain(runtime, info, object)?.next_multiple_of(8);
+    let extra = runtime.space.field(object, runtime.layouts.code.extra)?;
+    if extra == 0 {
+        return Ok(own);
+    }
+    let slots = runtime.space.read_u64(extra)?;
+    Ok(own.saturating_add(16).saturating_add(slots.saturating_sub(1).saturating_mul(8)))
+}
+
+/// Bytes of a frame for `code`, from its start (`_PyFrame_NumSlotsForCodeObject`).
+fn frame_bytes(runtime: &Runtime<'_>, code: Address) -> Result<u64, ReadError> {
+    let (space, l) = (&runtime.space, &runtime.layouts);
+    let fixed = u64::from(l.frame.localsplus.offset);
+    let slots = match l.code.framesize {
+        Some(field) => space.small(code, field)?.saturating_sub(fixed / 8),
+        None => space.small(code, l.code.nlocalsplus)?.saturating_add(space.small(code, l.code.stacksize)?),
+    };
+    Ok(fixed.saturating_add(slots.saturating_mul(8)))
+}

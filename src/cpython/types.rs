@@ -1,0 +1,497 @@
+//! Type objects: every type of the process, how its instances are laid out, traversed and measured.
+//!
+//! Knows `PyTypeObject`, inheritance and which traversal a type runs; refuses to read instances.
+
+use super::dict::dict_items;
+use super::semantics::type_flags;
+use super::shapes::FieldEdge;
+use super::size::SizeRule;
+use super::words::{ReadField, at, word};
+use super::{PythonError, Runtime, instance::InstanceParts, values};
+use crate::corefile::Address;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// Dense number of a type, in order of its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TypeId(pub u32);
+
+/// More types than any process has; a longer table is damage.
+const MAX_TYPES: usize = 4_000_000;
+
+/// One type.
+#[derive(Clone, Debug)]
+pub struct TypeInfo {
+    /// Its type object.
+    pub address: Address,
+    /// `module.qualname`, as `__module__` and `__qualname__` give it.
+    pub name: Box<str>,
+    /// `tp_basicsize`.
+    pub basicsize: u64,
+    /// `tp_itemsize`.
+    pub itemsize: u64,
+    /// `tp_flags`.
+    pub flags: u64,
+    /// Its metatype.
+    pub metatype: Address,
+    /// `tp_base`.
+    pub base: Address,
+    /// `tp_dealloc`.
+    pub dealloc: Address,
+    /// `tp_traverse` of the first base that is not made by a class statement.
+    pub traverse: Address,
+    /// `tp_finalize` is set: `__del__`, generators, coroutines, and C types with finalizers.
+    pub has_finalizer: bool,
+    /// `tp_del` is set: a legacy finalizer, which makes cycles uncollectable.
+    pub has_legacy_finalizer: bool,
+    /// Bytes in front of an instance: GC head and managed slots.
+    pub preheader: u32,
+    /// What a class statement adds to instances.
+    pub parts: InstanceParts,
+    /// How the C part of instances refers to objects.
+    pub walk: Walk,
+    /// How `sys.getsizeof` measures instances.
+    pub size_rule: SizeRule,
+}
+
+/// The references of the C part of a type's instances.
+#[derive(Clone, Debug)]
+pub struct Walk {
+    /// Members at fixed offsets.
+    pub fields: Box<[FieldEdge]>,
+    /// What else there is.
+    pub kind: WalkKind,
+}
+
+/// References that are not at fixed offsets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WalkKind {
+    /// None: atomic, or fixed members only.
+    Fixed,
+    /// Items of a tuple.
+    Tuple,
+    /// Items of a list.
+    List,
+    /// Keys and values.
+    Dict,
+    /// Nodes in order, then keys and values.
+    OrderedDict,
+    /// Elements of a set or frozenset.
+    Set,
+    /// A type object.
+    Type,
+    /// A module and its state.
+    Module,
+    /// A frame object.
+    Frame,
+    /// A generator, coroutine or async generator with its frame.
+    Generator,
+    /// A code object: constants and names, none of which the collector visits.
+    Code,
+    /// A builtin function: the defining class of a method.
+    CFunction,
+    /// Blocks of a deque.
+    Deque,
+    /// Remembered calls.
+    LruCache,
+    /// A numpy array of objects.
+    NumpyArray,
+    /// The type's own `tp_traverse`, followed instruction by instruction.
+    Machine,
+    /// Unknown: words of the object's memory that are addresses of objects.
+    Scan,
+}
+
+/// The interpreter's own types whose traversal is not a list of fields, by `tp_name`.
+const KINDS: &[(&str, WalkKind)] = &[
+    ("tuple", WalkKind::Tuple),
+    ("list", WalkKind::List),
+    ("dict", WalkKind::Dict),
+    ("collections.OrderedDict", WalkKind::OrderedDict),
+    ("collections.defaultdict", WalkKind::Dict),
+    ("set", WalkKind::Set),
+    ("frozenset", WalkKind::Set),
+    ("type", WalkKind::Type),
+    ("module", WalkKind::Module),
+    ("frame", WalkKind::Frame),
+    ("generator", WalkKind::Generator),
+    ("coroutine", WalkKind::Generator),
+    ("async_generator", WalkKind::Generator),
+    ("code", WalkKind::Code),
+    ("builtin_function_or_method", WalkKind::CFunction),
+    ("collections.deque", WalkKind::Deque),
+    ("functools._lru_cache_wrapper", WalkKind::LruCache),
+];
+
+/// All types of the process.
+#[derive(Clone, Debug, Default)]
+pub struct TypeTable {
+    types: Vec<TypeInfo>,
+    by_address: FxHashMap<Address, TypeId>,
+    /// `tp_traverse` of classes made by class statements (`subtype_traverse`).
+    subtype_traverse: Address,
+    /// The interned str `__sizeof__`, by which overriding classes are recognised.
+    sizeof_name: Address,
+}
+
+impl TypeTable {
+    /// Finds every type: what the collector lists, what instances refer to, and all subclasses of `object`.
+    ///
+    /// # Errors
+    /// The type `type` or `object` cannot be read.
+    pub fn discover(runtime: &Runtime<'_>) -> Result<Self, PythonError> {
+        let mut search = TypeSearch { runtime, known: FxHashSet::default(), pending: Vec::new() };
+        search.add(runtime.landmarks.type_type);
+        search.add(runtime.landmarks.object_type);
+        let type_at = at(runtime.layouts.object.type_);
+        for list in &runtime.gc_lists {
+            let mut last = 0;
+            for &object in &list.objects {
+                let Ok(bytes) = runtime.space.slice(object, 16) else { continue };
+                let type_ = word(bytes, type_at);
+                if type_ == last {
+                    continue;
+                }
+                last = type_;
+                search.add(type_);
+                if search.is_metatype(type_) {
+                    search.add(object);
+                }
+            }
+        }
+        search.close();
+        let mut addresses: Vec<Address> = search.known.into_iter().collect();
+        addresses.sort_unstable();
+
+        let mut table = Self::default();
+        table.subtype_traverse = subtype_traverse(runtime, &addresses);
+        table.sizeof_name = sizeof_name(runtime);
+        for address in addresses {
+            table.insert(runtime, address);
+        }
+        Ok(table)
+    }
+
+    /// Adds the type at `address`, unless it is known.
+    fn insert(&mut self, runtime: &Runtime<'_>, address: Address) {
+        if self.by_address.contains_key(&address) {
+            return;
+        }
+        if let Some(info) = TypeInfo::read(runtime, self, address) {
+            self.by_address.insert(address, TypeId(self.types.len() as u32));
+            self.types.push(info);
+        }
+    }
+
+    /// Adds types met only later, such as those whose instances the collector never sees.
+    pub fn extend(&mut self, runtime: &Runtime<'_>, candidates: impl IntoIterator<Item = Address>) {
+        let mut search = TypeSearch { runtime, known: FxHashSet::default(), pending: Vec::new() };
+        search.known.extend(self.by_address.keys().copied());
+        for address in candidates {
+            search.add(address);
+        }
+        search.close();
+        let mut addresses: Vec<Address> =
+            search.known.into_iter().filter(|address| !self.by_address.contains_key(address)).collect();
+        addresses.sort_unstable();
+        for address in addresses {
+            self.insert(runtime, address);
+        }
+    }
+
+    /// The type whose type object is at `address`.
+    #[inline]
+    pub fn id_of(&self, address: Address) -> Option<TypeId> {
+        self.by_address.get(&address).copied()
+    }
+
+    /// What is known of a type.
+    ///
+    /// # Panics
+    /// Never for ids this table gave out.
+    #[inline]
+    pub fn get(&self, id: TypeId) -> &TypeInfo {
+        &self.types[id.0 as usize]
+    }
+
+    /// The type of the object whose header says `type_`.
+    #[inline]
+    pub fn of(&self, type_: Address) -> Option<&TypeInfo> {
+        self.id_of(type_).map(|id| self.get(id))
+    }
+
+    /// All types with their ids.
+    pub fn iter(&self) -> impl Iterator<Item = (TypeId, &TypeInfo)> {
+        self.types.iter().enumerate().map(|(index, info)| (TypeId(index as u32), info))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.types.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.types.is_empty()
+    }
+
+    /// `subtype_traverse`.
+    pub fn subtype_traverse(&self) -> Address {
+        self.subtype_traverse
+    }
+
+    /// The interned str `__sizeof__`.
+    pub fn sizeof_name(&self) -> Address {
+        self.sizeof_name
+    }
+}
+
+/// Whether the word `candidate` is the address of a finished type object: its own type is a metatype.
+pub fn is_type(runtime: &Runtime<'_>, candidate: Address) -> bool {
+    let l = &runtime.layouts;
+    let Ok(bytes) = runtime.space.slice(candidate, l.type_.size as usize) else { return false };
+    let metatype = word(bytes, at(l.object.type_));
+    let is_meta = metatype == runtime.landmarks.type_type
+        || (runtime.space.field(metatype, l.object.type_).is_ok()
+            && runtime
+                .space
+                .field(metatype, l.type_.flags)
+                .is_ok_and(|flags| flags & type_flags::TYPE_SUBCLASS != 0 && flags & type_flags::READY != 0));
+    is_meta && candidate % 8 == 0 && word(bytes, at(l.type_.flags)) & type_flags::READY != 0
+}
+
+/// Closes a set of types under bases, metatypes and subclasses.
+struct TypeSearch<'r, 'core> {
+    runtime: &'r Runtime<'core>,
+    known: FxHashSet<Address>,
+    pending: Vec<Address>,
+}
+
+impl TypeSearch<'_, '_> {
+    fn add(&mut self, candidate: Address) {
+        if candidate != 0
+            && self.known.len() < MAX_TYPES
+            && !self.known.contains(&candidate)
+            && is_type(self.runtime, candidate)
+        {
+            self.known.insert(candidate);
+            self.pending.push(candidate);
+        }
+    }
+
+    fn is_metatype(&self, type_: Address) -> bool {
+        let flags = self.runtime.space.field(type_, self.runtime.layouts.type_.flags);
+        flags.is_ok_and(|flags| flags & type_flags::TYPE_SUBCLASS != 0)
+    }
+
+    fn close(&mut self) {
+        let runtime = self.runtime;
+        let l = &runtime.layouts;
+        while let Some(type_) = self.pending.pop() {
+            for field in [l.object.type_, l.type_.base] {
+                if let Ok(next) = runtime.space.field(type_, field) {
+                    self.add(next);
+                }
+            }
+            if let Ok(mro) = runtime.space.field(type_, l.type_.mro) {
+                for base in values::tuple_items(runtime, mro).unwrap_or_default() {
+                    self.add(base);
+                }
+            }
+            for interpreter in 0..runtime.interpreters.len() {
+                let subclasses = static_parts(runtime, interpreter, type_).map_or_else(
+                    || runtime.space.field(type_, l.type_.subclasses).unwrap_or(0),
+                    |parts| parts.subclasses,
+                );
+                // A dict from address to weak reference (type.__subclasses__()).
+                for (_, reference) in dict_items_if_dict(runtime, subclasses) {
+                    if let Ok(subclass) = runtime.space.field(reference, l.weakref.object) {
+                        self.add(subclass);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn dict_items_if_dict(runtime: &Runtime<'_>, address: Address) -> Vec<(Address, Address)> {
+    if address != 0 && values::has_flag(runtime, address, type_flags::DICT_SUBCLASS) {
+        dict_items(runtime, address)
+    } else {
+        Vec::new()
+    }
+}
+
+/// Per-interpreter members of a static builtin type (3.12+; Objects/typeobject.c, gh-94673).
+#[derive(Clone, Copy, Debug)]
+pub struct StaticParts {
+    /// `tp_dict`.
+    pub dict: Address,
+    /// `tp_subclasses`.
+    pub subclasses: Address,
+    /// `tp_weaklist`.
+    pub weaklist: Address,
+}
+
+/// Looks up a static builtin type's members in `interpreter`; `None` for types that keep them themselves.
+pub fn static_parts(runtime: &Runtime<'_>, interpreter: usize, type_: Address) -> Option<StaticParts> {
+    let l = &runtime.layouts;
+    let flags = runtime.space.field(type_, l.type_.flags).ok()?;
+    if flags & type_flags::STATIC_BUILTIN == 0 {
+        return None;
+    }
+    let index = runtime.space.field(type_, l.type_.subclasses).ok()?.checked_sub(1)?;
+    let base = runtime.interpreters.get(interpreter)?.address;
+    for table in [l.interpreter.types_builtins, l.interpreter.types_for_extensions].into_iter().flatten() {
+        let entry = base
+            .wrapping_add(u64::from(table.offset))
+            .wrapping_add(index.wrapping_mul(u64::from(l.static_type.size)));
+        let read = |field: Option<_>| field.and_then(|field| runtime.space.field(entry, field).ok());
+        if read(l.static_type.type_) == Some(type_) {
+            return Some(StaticParts {
+                dict: read(l.static_type.dict)?,
+                subclasses: read(l.static_type.subclasses)?,
+                weaklist: read(l.static_type.weaklist)?,
+            });
+        }
+    }
+    None
+}
+
+/// `tp_dict` of a type, wherever the interpreter keeps it.
+pub fn type_dict(runtime: &Runtime<'_>, type_: Address) -> Address {
+    static_parts(runtime, 0, type_)
+        .map_or_else(|| runtime.space.field(type_, runtime.layouts.type_.dict).unwrap_or(0), |parts| parts.dict)
+}
+
+/// The `tp_traverse` that classes made by class statements share: by far the most common one of heap types.
+fn subtype_traverse(runtime: &Runtime<'_>, types: &[Address]) -> Address {
+    if let Some(address) = runtime.symbol("subtype_traverse") {
+        return address;
+    }
+    let l = &runtime.layouts.type_;
+    let mut counts: FxHashMap<Address, usize> = FxHashMap::default();
+    for &type_ in types {
+        let flags = runtime.space.field(type_, l.flags).unwrap_or(0);
+        if flags & type_flags::HEAPTYPE != 0 {
+            *counts.entry(runtime.space.field(type_, l.traverse).unwrap_or(0)).or_default() += 1;
+        }
+    }
+    counts.remove(&0);
+    counts.into_iter().max_by_key(|&(address, count)| (count, address)).map_or(0, |(address, _)| address)
+}
+
+fn sizeof_name(runtime: &Runtime<'_>) -> Address {
+    dict_items(runtime, type_dict(runtime, runtime.landmarks.object_type))
+        .into_iter()
+        .map(|(key, _)| key)
+        .find(|&key| values::str_equals(runtime, key, "__sizeof__"))
+        .unwrap_or(0)
+}
+
+impl TypeInfo {
+    fn read(runtime: &Runtime<'_>, table: &TypeTable, address: Address) -> Option<Self> {
+        let (space, l) = (&runtime.space, &runtime.layouts);
+        let bytes = space.slice(address, l.type_.size as usize).ok()?;
+        let flags = word(bytes, at(l.type_.flags));
+        let base = ancestor_with_own_traverse(runtime, table, address);
+        let traverse = space.field(base, l.type_.traverse).unwrap_or(0);
+        let walk = walk_of(runtime, flags, base, traverse);
+        Some(Self {
+            address,
+            name: super::names::type_name(runtime, address).into_boxed_str(),
+            basicsize: word(bytes, at(l.type_.basicsize)),
+            itemsize: word(bytes, at(l.type_.itemsize)),
+            flags,
+            metatype: word(bytes, at(l.object.type_)),
+            base: word(bytes, at(l.type_.base)),
+            dealloc: word(bytes, at(l.type_.dealloc)),
+            traverse,
+            has_finalizer: word(bytes, at(l.type_.finalize)) != 0,
+            has_legacy_finalizer: word(bytes, at(l.type_.del)) != 0,
+            preheader: runtime.semantics.preheader(flags),
+            parts: InstanceParts::of(runtime, address, base, walk.kind == WalkKind::Machine),
+            walk,
+            size_rule: SizeRule::of(runtime, table, address),
+        })
+    }
+
+    /// Whether instances have a GC head, as far as the type can tell (type objects: only heap types do).
+    #[inline]
+    pub fn has_gc(&self) -> bool {
+        self.flags & type_flags::HAVE_GC != 0
+    }
+
+    /// Whether instances are types.
+    #[inline]
+    pub fn is_metatype(&self) -> bool {
+        self.flags & type_flags::TYPE_SUBCLASS != 0
+    }
+
+    /// Whether the type was made at run time.
+    #[inline]
+    pub fn is_heap_type(&self) -> bool {
+        self.flags & type_flags::HEAPTYPE != 0
+    }
+
+    /// Whether instances can refer to nothing, so that a graph need not ask them.
+    #[inline]
+    pub fn is_atomic(&self) -> bool {
+        self.walk.kind == WalkKind::Fixed && self.walk.fields.is_empty() && self.parts.is_empty()
+    }
+}
+
+/// The first type among `type_` and its bases whose traversal is not that of class statements.
+fn ancestor_with_own_traverse(runtime: &Runtime<'_>, table: &TypeTable, type_: Address) -> Address {
+    let l = &runtime.layouts.type_;
+    let mut current = type_;
+    for _ in 0..MAX_BASES {
+        match (runtime.space.field(current, l.traverse), runtime.space.field(current, l.base)) {
+            (Ok(traverse), Ok(base)) if traverse == table.subtype_traverse && base != 0 => current = base,
+            _ => break,
+        }
+    }
+    current
+}
+
+/// Longest chain of bases that is followed.
+const MAX_BASES: usize = 1000;
+
+/// How the C part of `base` is traversed: by our own knowledge of the type that defines its traversal, else by its code.
+fn walk_of(runtime: &Runtime<'_>, flags: u64, base: Address, traverse: Address) -> Walk {
+    let (space, l) = (&runtime.space, &runtime.layouts.type_);
+    let fixed = |fields: &[FieldEdge]| Walk { fields: fields.into(), kind: WalkKind::Fixed };
+    // The topmost base that runs the same traversal has defined it.
+    let mut owner = base;
+    for _ in 0..MAX_BASES {
+        match space.field(owner, l.base) {
+            Ok(next) if next != 0 && space.field(next, l.traverse) == Ok(traverse) => owner = next,
+            _ => break,
+        }
+    }
+    let name = super::names::tp_name(runtime, owner);
+    let own = runtime.is_own_code(traverse) || traverse == 0;
+    if own {
+        if let Some(&(_, kind)) = KINDS.iter().find(|(known, _)| *known == name) {
+            return Walk { fields: runtime.shapes.get(&name).unwrap_or_default().into(), kind };
+        }
+        if let Some(fields) = runtime.shapes.get(&name) {
+            return fixed(fields);
+        }
+    }
+    let kind = |kind| Walk { fields: Box::default(), kind };
+    if name == "numpy.ndarray" {
+        return kind(WalkKind::NumpyArray);
+    }
+    if traverse != 0 && flags & type_flags::HAVE_GC != 0 {
+        return kind(WalkKind::Machine);
+    }
+    if own || owner == runtime.landmarks.object_type {
+        return fixed(&[]);
+    }
+    // Made in C, unknown to the collector: what its instances refer to is told by debug information, else guessed.
+    match super::references::object_members(runtime, base) {
+        Some(members) => fixed(&members),
+        None => kind(WalkKind::Scan),
+    }
+}
+

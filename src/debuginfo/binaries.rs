@@ -1,0 +1,125 @@
+//! The mapped files of a process with their symbols and debug information, each parsed when first asked for.
+//!
+//! Knows which module an address lies in and what its file says of it; refuses to know what any symbol is for.
+
+use super::{DebugInfoError, DwarfIndex, ElfImage, Symbols};
+use crate::corefile::{Address, Inputs, Module};
+use std::sync::OnceLock;
+
+/// All mapped modules, in the order of [`Inputs::modules`].
+#[derive(Debug)]
+pub struct Binaries<'core> {
+    entries: Vec<Binary<'core>>,
+    symbols: Vec<OnceLock<Option<Symbols<'core>>>>,
+    dwarf: Vec<OnceLock<Result<DwarfIndex<'core>, String>>>,
+}
+
+/// One module with the file it was loaded from.
+#[derive(Clone, Copy, Debug)]
+pub struct Binary<'core> {
+    /// The module.
+    pub module: &'core Module,
+}
+
+/// What a relocation binds a slot of the global offset table to.
+const R_X86_64_JUMP_SLOT: u32 = 7;
+/// Likewise, for slots that are not called lazily.
+const R_X86_64_GLOB_DAT: u32 = 6;
+
+impl<'core> Binaries<'core> {
+    /// The modules of `inputs`. Nothing is parsed yet.
+    pub fn new(inputs: &'core Inputs) -> Self {
+        let entries: Vec<_> = inputs.modules().iter().map(|module| Binary { module }).collect();
+        let symbols = entries.iter().map(|_| OnceLock::new()).collect();
+        let dwarf = entries.iter().map(|_| OnceLock::new()).collect();
+        Self { entries, symbols, dwarf }
+    }
+
+    /// How many modules there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The module at `index`.
+    pub fn module(&self, index: usize) -> Option<&'core Module> {
+        self.entries.get(index).map(|entry| entry.module)
+    }
+
+    /// Index of the module that `address` lies in.
+    pub fn containing(&self, address: Address) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.module.contains(address))
+    }
+
+    /// Symbols of the module at `index`, of its separate debug file too; `None` without a readable file.
+    pub fn symbols(&self, index: usize) -> Option<&Symbols<'core>> {
+        let module = self.module(index)?;
+        self.symbols
+            .get(index)?
+            .get_or_init(|| {
+                let elf = ElfImage::parse(module.elf_bytes()?).ok()?;
+                let own = Symbols::read(&elf, module.load_bias);
+                match module.debug_file().and_then(|file| ElfImage::parse(file.bytes()).ok()) {
+                    Some(debug) => Some(own.merged(Symbols::read(&debug, module.load_bias))),
+                    None => Some(own),
+                }
+            })
+            .as_ref()
+    }
+
+    /// Run-time address of the symbol `name` of the module at `index`.
+    pub fn symbol(&self, index: usize, name: &str) -> Option<Address> {
+        self.symbols(index)?.find(name).map(|symbol| symbol.address)
+    }
+
+    /// Name of the function or object at `address`, and how far into it the address lies.
+    pub fn symbol_at(&self, address: Address) -> Option<(&'core str, u64)> {
+        let symbols = self.symbols(self.containing(address)?)?;
+        symbols.at(address).map(|(symbol, offset)| (symbol.name, offset))
+    }
+
+    /// Debug information of the module at `index`.
+    ///
+    /// # Errors
+    /// The module has no file, or the file no usable debug information; the text says which.
+    pub fn dwarf(&self, index: usize) -> Result<&DwarfIndex<'core>, &str> {
+        let (Some(cell), Some(module)) = (self.dwarf.get(index), self.module(index)) else {
+            return Err("no such module");
+        };
+        cell.get_or_init(|| build_dwarf(module)).as_ref().map_err(String::as_str)
+    }
+
+    /// Where the dynamic linker would have bound the still unbound slot at `got_slot`: its relocation names a symbol,
+    /// which some module exports.
+    pub fn unbound_target(&self, got_slot: Address) -> Option<Address> {
+        let index = self.containing(got_slot)?;
+        let module = self.module(index)?;
+        let elf = goblin::elf::Elf::parse(module.elf_bytes()?).ok()?;
+        let link_address = got_slot.wrapping_sub(module.load_bias);
+        let relocation = elf
+            .pltrelocs
+            .iter()
+            .chain(elf.dynrelas.iter())
+            .find(|r| r.r_offset == link_address && matches!(r.r_type, R_X86_64_JUMP_SLOT | R_X86_64_GLOB_DAT))?;
+        let name = elf.dynstrtab.get_at(elf.dynsyms.get(relocation.r_sym)?.st_name)?;
+        (0..self.len()).find_map(|index| {
+            self.symbols(index)?.find(name).filter(|symbol| symbol.exported).map(|symbol| symbol.address)
+        })
+    }
+}
+
+fn build_dwarf(module: &Module) -> Result<DwarfIndex<'_>, String> {
+    let Some(bytes) = module.elf_bytes() else {
+        return Err(format!("the file {} was not found, or was refused", module.path));
+    };
+    let index = |bytes| ElfImage::parse(bytes).and_then(|elf| DwarfIndex::build(&elf));
+    match (index(bytes), module.debug_file()) {
+        (Ok(index), _) => Ok(index),
+        (Err(DebugInfoError::NoDebugInfo), Some(debug)) => index(debug.bytes()).map_err(|error| error.to_string()),
+        (Err(error), _) => Err(error.to_string()),
+    }
+}
