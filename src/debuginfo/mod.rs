@@ -1,1 +1,14 @@
-//! (under construction)
+//! L1: what one ELF file says about itself. Knows ELF sections, symbols and DWARF; refuses to know
+//! which program it is looking at, where the file was found and what any name means.
+
+pub mod dwarf;
+mod elf;
+mod error;
+mod field;
+mod symbols;
+
+pub use dwarf::{DwarfIndex, Function, Member, PointerMember, StructRef};
+pub use elf::ElfImage;
+pub use error::DebugInfoError;
+pub use field::{Bits, Field, FieldPath, PathSegment};
+pub use symbols::{Symbol, SymbolKind, Symbols};

@@ -1,0 +1,57 @@
+//! Why an ELF file or its debug information cannot be read. Knows nothing of where the file came from: the
+//! caller adds the path.
+
+use thiserror::Error;
+
+/// What is wrong with an ELF file or with the DWARF in it.
+#[derive(Debug, Error)]
+pub enum DebugInfoError {
+    /// The bytes do not start with a readable ELF header.
+    #[error(
+        "not a readable ELF file ({reason}); check that the file is the one the core file names and is not truncated"
+    )]
+    NotElf {
+        /// What the ELF reader objected to.
+        reason: String,
+    },
+    /// An ELF file of another word size or byte order.
+    #[error("ELF file of a kind that is not supported: {what}; only 64-bit little-endian files are read")]
+    UnsupportedElf {
+        /// The property that rules the file out.
+        what: &'static str,
+    },
+    /// The file has no `.debug_info`: it was stripped, or its debug information is in a separate file.
+    #[error(
+        "no debug information in this file; use its separate debug file (same build-id), an unstripped build or a layout table"
+    )]
+    NoDebugInfo,
+    /// The file has only skeleton units; the types are in `.dwo` or `.dwp` files.
+    #[error(
+        "the debug information is split into .dwo/.dwp files, which are not read; rebuild without -gsplit-dwarf or use a layout table"
+    )]
+    SplitDwarf,
+    /// A debug section is compressed.
+    #[error(
+        "debug section {section} is compressed; expand the file first: objcopy --decompress-debug-sections FILE FILE.expanded"
+    )]
+    CompressedSection {
+        /// The section's name.
+        section: String,
+    },
+    /// `.debug_info` is too large for the 32-bit offsets of the index.
+    #[error("section .debug_info has {size} bytes, more than the {limit} bytes that can be indexed")]
+    TooLarge {
+        /// Size of `.debug_info` in bytes.
+        size: usize,
+        /// The largest size supported, in bytes.
+        limit: usize,
+    },
+    /// Not one unit of `.debug_info` could be read.
+    #[error(
+        "malformed DWARF: no readable unit in .debug_info ({reason}); the file may be damaged or truncated"
+    )]
+    MalformedDwarf {
+        /// What the DWARF reader objected to first.
+        reason: String,
+    },
+}
