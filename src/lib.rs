@@ -20,3 +20,4 @@ pub mod corefile;
 pub mod debuginfo;
 pub mod layout;
 pub mod machine;
+pub mod cpython;

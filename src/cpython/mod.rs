@@ -6,19 +6,17 @@
 
 mod dict;
 mod error;
-mod frame;
 mod gc;
 mod instance;
 mod interpreter;
 pub mod layouts;
-mod lines;
 mod names;
 mod pymalloc;
 mod references;
-mod roots;
 pub mod semantics;
 mod shapes;
 mod size;
+mod size_modules;
 mod slot;
 mod types;
 mod values;
@@ -26,17 +24,15 @@ mod words;
 
 pub use dict::{DictItems, DictTable, dict_get, dict_items};
 pub use error::PythonError;
-pub use frame::{Frame, FrameLocal, thread_frames};
 pub use gc::{GcList, GcState, Generation, GenerationCounters};
 pub use interpreter::{Gil, Interpreter, ThreadState};
 pub use pymalloc::{Arena, ClassFigures, LiveBlocks, Pool, PymallocFigures, arenas, for_each_pool};
-pub use references::{Referent, References};
-pub use roots::{RootReference, interpreter_roots};
+pub use references::{Attributes, Gap, Referent, References, dict_slot, managed_place};
 pub use semantics::{PyVersion, Semantics, type_flags};
 pub use size::size_of;
 pub use slot::Slot;
 pub use types::{TypeId, TypeInfo, TypeTable, Walk, WalkKind};
-pub use values::{Preview, read_bytes, read_int, read_str};
+pub use values::{read_bytes, read_int, read_str};
 pub use words::{ReadField, half, word};
 
 use crate::corefile::{Address, AddressSpace, Inputs};

@@ -55,18 +55,14 @@ impl<'core> Binaries<'core> {
         self.entries.iter().position(|entry| entry.module.contains(address))
     }
 
-    /// Symbols of the module at `index`, of its separate debug file too; `None` without a readable file.
+    /// Symbols of the module at `index`, `None` without a readable file.
     pub fn symbols(&self, index: usize) -> Option<&Symbols<'core>> {
         let module = self.module(index)?;
         self.symbols
             .get(index)?
             .get_or_init(|| {
                 let elf = ElfImage::parse(module.elf_bytes()?).ok()?;
-                let own = Symbols::read(&elf, module.load_bias);
-                match module.debug_file().and_then(|file| ElfImage::parse(file.bytes()).ok()) {
-                    Some(debug) => Some(own.merged(Symbols::read(&debug, module.load_bias))),
-                    None => Some(own),
-                }
+                Some(Symbols::read(&elf, module.load_bias))
             })
             .as_ref()
     }

@@ -1,12 +1,14 @@
 //! L1: what one ELF file says about itself. Knows ELF sections, symbols and DWARF; refuses to know
 //! which program it is looking at, where the file was found and what any name means.
 
+mod binaries;
 pub mod dwarf;
 mod elf;
 mod error;
 mod field;
 mod symbols;
 
+pub use binaries::Binaries;
 pub use dwarf::{DwarfIndex, Function, Member, PointerMember, StructRef};
 pub use elf::ElfImage;
 pub use error::DebugInfoError;
