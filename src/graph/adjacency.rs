@@ -231,19 +231,17 @@ impl Adjacency {
         let mut edges: Vec<Vec<Edge>> =
             starts.iter_mut().map(|starts| vec![Edge(0); sum_up(starts)]).collect();
         let dropped = kept - edges.iter().map(|edges| edges.len() as u64).sum::<u64>();
-        for (source, edge) in self
-            .blocks()
-            .flat_map(|block| block.iter())
-            .flat_map(|(source, edges)| edges.iter().map(move |&edge| (source, edge)))
-        {
-            if let Some(block) = place(edge.target())
-                && let (Some(starts), Some(edges)) = (starts.get_mut(block), edges.get_mut(block))
-                && keep(edge.kind())
-                && let Some(next) = starts.get_mut((edge.target() & LOCAL_MASK) as usize + 1)
-                && let Some(slot) = edges.get_mut(*next as usize)
-            {
-                *slot = Edge::new(source, edge.kind());
-                *next += 1;
+        for (source, of_source) in self.blocks().flat_map(|block| block.iter()) {
+            for edge in of_source {
+                if let Some(block) = place(edge.target())
+                    && let (Some(starts), Some(edges)) = (starts.get_mut(block), edges.get_mut(block))
+                    && keep(edge.kind())
+                    && let Some(next) = starts.get_mut((edge.target() & LOCAL_MASK) as usize + 1)
+                    && let Some(slot) = edges.get_mut(*next as usize)
+                {
+                    *slot = Edge::new(source, edge.kind());
+                    *next += 1;
+                }
             }
         }
         let blocks = starts.into_iter().zip(edges).map(|(mut starts, edges)| {

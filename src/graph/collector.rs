@@ -15,6 +15,9 @@ use super::{Adjacency, EdgeKind, NodeSet, reachable_within};
 /// At most this many inconsistent nodes are listed.
 const MAX_NEGATIVE: usize = 1000;
 
+/// Slots for popular nodes in a [`Tally`]: few enough to stay in the first-level cache.
+const POPULAR_SLOTS: usize = 1024;
+
 /// What the collector starts from.
 #[derive(Clone, Copy, Debug)]
 pub struct TrialInput<'a> {
@@ -56,25 +59,72 @@ pub fn trial_deletion(input: TrialInput<'_>) -> Trial {
     Trial { unreachable, held, negative: negative.iter().take(MAX_NEGATIVE).collect(), negative_total }
 }
 
-/// For every node the number of edges of a kept kind that come from `sources`; parallel edges count each.
+/// For every node the number of edges of a kept kind that come from `sources`; parallel edges count each. Counts
+/// are modulo 2^32.
 pub fn internal_references(
     graph: &Adjacency,
     sources: &NodeSet,
     keep: impl Fn(EdgeKind) -> bool + Sync,
 ) -> Vec<u32> {
-    let counts: Vec<AtomicU32> = (0..graph.nodes()).into_par_iter().map(|_| AtomicU32::new(0)).collect();
-    graph.par_blocks().for_each(|block| {
-        for (node, edges) in block.iter() {
-            if sources.contains(node) {
-                for edge in edges.iter().filter(|edge| keep(edge.kind())) {
-                    if let Some(count) = counts.get(edge.target() as usize) {
-                        count.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
+    let total: Vec<AtomicU32> = (0..graph.nodes()).into_par_iter().map(|_| AtomicU32::new(0)).collect();
+    graph.par_blocks().for_each_init(Tally::new, |tally, block| {
+        let nodes = block.nodes();
+        for (_, edges) in block.iter().filter(|&(node, _)| sources.contains(node)) {
+            for edge in edges.iter().filter(|edge| keep(edge.kind())) {
+                tally.count(nodes.start, edge.target(), &total);
             }
         }
+        tally.pour(nodes.start, &total);
     });
-    counts.into_iter().map(AtomicU32::into_inner).collect()
+    total.into_iter().map(AtomicU32::into_inner).collect()
+}
+
+/// One thread's counts while it goes through a block.
+///
+/// Most edges stay within their block, and of those that leave it most lead to a few popular nodes. Counting both
+/// here saves most of the locked additions to the shared counts, and the fight over the popular ones.
+struct Tally {
+    /// By node of the block.
+    within: Vec<u32>,
+    /// A cache by low bits of the node, of (node, count) elsewhere.
+    elsewhere: Vec<(u32, u32)>,
+}
+
+impl Tally {
+    fn new() -> Self {
+        Tally { within: vec![0; Adjacency::BLOCK], elsewhere: vec![(0, 0); POPULAR_SLOTS] }
+    }
+
+    #[inline]
+    fn count(&mut self, first: u32, target: u32, total: &[AtomicU32]) {
+        if let Some(count) = self.within.get_mut(target.wrapping_sub(first) as usize) {
+            *count += 1;
+        } else if let Some((node, count)) = self.elsewhere.get_mut(target as usize % POPULAR_SLOTS) {
+            if *node != target {
+                add(total, *node, *count);
+                (*node, *count) = (target, 0);
+            }
+            *count += 1;
+        }
+    }
+
+    /// Adds everything to the shared counts and starts anew.
+    fn pour(&mut self, first: u32, total: &[AtomicU32]) {
+        for (node, count) in (first..).zip(&mut self.within) {
+            add(total, node, std::mem::take(count));
+        }
+        for (node, count) in &mut self.elsewhere {
+            add(total, *node, std::mem::take(count));
+        }
+    }
+}
+
+fn add(total: &[AtomicU32], node: u32, count: u32) {
+    if count != 0
+        && let Some(total) = total.get(node as usize)
+    {
+        total.fetch_add(count, Ordering::Relaxed);
+    }
 }
 
 /// The candidates held from outside, and those of them whose count is less than their internal references.
@@ -174,6 +224,25 @@ mod tests {
                 prop_assert_eq!(trial.negative_total, negative.len() as u64);
                 prop_assert!(!trial.held.intersects(&trial.unreachable));
                 prop_assert!(negative.iter().all(|&node| trial.held.contains(node)));
+            }
+        }
+
+        #[test]
+        fn internal_references_are_counted_across_blocks((nodes, list) in test_graphs::edge_lists(12, 300),
+                                                         sources in test_graphs::node_sets(12)) {
+            // So far apart that the nodes lie in several blocks and share their slot among the popular ones.
+            let spread = 16 * POPULAR_SLOTS as u32;
+            let (wide, list) = test_graphs::spread_out(nodes, &list, spread);
+            let sources = NodeSet::from_nodes(wide, sources.iter().map(|node| node * spread));
+            let counted = |kind| matches!(kind, EdgeKind::Visited | EdgeKind::Owned);
+            let mut expected = vec![0; wide];
+            for &(_, to, _) in list.iter().filter(|edge| sources.contains(edge.0) && counted(edge.2)) {
+                expected[to as usize] += 1;
+            }
+            let graph = test_graphs::graph(wide, &list);
+            for threads in [1, 2] {
+                let found = test_graphs::on_threads(threads, || internal_references(&graph, &sources, counted));
+                prop_assert!(found == expected);
             }
         }
 

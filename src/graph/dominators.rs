@@ -217,8 +217,8 @@ impl Linking {
         semi
     }
 
-    /// The smallest semidominator among `number` and its ancestors above `current` in number; these then point at
-    /// the one below or at `current` at once.
+    /// The smallest semidominator among `number` and those of its ancestors that have been processed, which are the
+    /// ones with a number above `current`. All nodes on the way are then linked to the first one beyond it.
     fn least_above(&mut self, number: u32, current: u32) -> u32 {
         let mut top = number;
         loop {

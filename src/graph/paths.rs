@@ -252,8 +252,7 @@ mod tests {
         let mut changed = true;
         while changed {
             changed = false;
-            for &(from, to, kind) in list.iter().filter(|edge| strong(edge.2) && Some(edge.0) != avoid) {
-                let _: EdgeKind = kind;
+            for &(from, to, _) in list.iter().filter(|edge| strong(edge.2) && Some(edge.0) != avoid) {
                 if let Some(step) = distance.get(&from).map(|steps| steps + 1)
                     && distance.get(&to).is_none_or(|&steps| step < steps)
                 {
