@@ -21,3 +21,4 @@ pub mod debuginfo;
 pub mod layout;
 pub mod machine;
 pub mod cpython;
+pub mod heap;

@@ -31,12 +31,12 @@ pub use references::{Attributes, Gap, Referent, References, dict_slot, managed_p
 pub use semantics::{PyVersion, Semantics, type_flags};
 pub use size::size_of;
 pub use slot::Slot;
-pub use types::{TypeId, TypeInfo, TypeTable, Walk, WalkKind};
+pub use types::{TypeId, TypeInfo, TypeTable, Walk, WalkKind, is_type};
 pub use values::{read_bytes, read_int, read_str};
 pub use words::{ReadField, half, word};
 
 use crate::corefile::{Address, AddressSpace, Inputs};
-use crate::debuginfo::{Binaries, DwarfIndex};
+use crate::debuginfo::Binaries;
 use crate::layout::{DwarfSource, LayoutSource, Resolution, Resolver, Table};
 use layouts::Layouts;
 use shapes::Shapes;
