@@ -309,11 +309,6 @@ fn outside_seeds(runtime: &Runtime<'_>, map: &ArenaMap, scans: &[ArenaScan]) -> 
         seeds.extend(list.objects.iter().copied().filter(|&object| !map.contains(object)));
     }
     seeds.extend(runtime.types.iter().map(|(_, info)| info.address));
-    crate::cpython::roots(runtime, &mut |root| {
-        if root.certain && !map.contains(root.target) {
-            seeds.insert(root.target);
-        }
-    });
     seeds
 }
 
