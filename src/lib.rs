@@ -20,3 +20,6 @@ pub mod corefile;
 pub mod debuginfo;
 pub mod layout;
 pub mod machine;
+
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;

@@ -5,6 +5,8 @@ pub mod dwarf;
 mod elf;
 mod error;
 mod field;
+#[cfg(test)]
+mod symbol_tests;
 mod symbols;
 
 pub use dwarf::{DwarfIndex, Function, Member, PointerMember, StructRef};

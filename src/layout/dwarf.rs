@@ -5,19 +5,19 @@ use crate::debuginfo::DwarfIndex;
 
 /// The debug information of one mapped module as a layout source.
 #[derive(Clone, Debug)]
-pub struct DwarfSource<'d> {
-    index: &'d DwarfIndex<'d>,
+pub struct DwarfSource<'i, 'd> {
+    index: &'i DwarfIndex<'d>,
     module: String,
 }
 
-impl<'d> DwarfSource<'d> {
+impl<'i, 'd> DwarfSource<'i, 'd> {
     /// Answers from `index`, which belongs to the module of that name.
-    pub fn new(index: &'d DwarfIndex<'d>, module: impl Into<String>) -> Self {
+    pub fn new(index: &'i DwarfIndex<'d>, module: impl Into<String>) -> Self {
         Self { index, module: module.into() }
     }
 }
 
-impl LayoutSource for DwarfSource<'_> {
+impl LayoutSource for DwarfSource<'_, '_> {
     fn origin(&self) -> Origin {
         Origin::Dwarf
     }

@@ -7,6 +7,8 @@
 mod functions;
 mod names;
 mod pointers;
+#[cfg(test)]
+mod tests;
 mod types;
 mod units;
 
@@ -174,9 +176,10 @@ impl<'d> DwarfIndex<'d> {
         let function = self.function_at(link_address)?;
         let definition = |name: &str| self.definition(name);
         let mut objects = ObjectStructs::new(&self.units, is_object, &definition);
-        functions::structs_worked_on(&self.units, function.die)
-            .filter_map(|die| self.struct_ref(&die))
-            .find(|found| found.size == size && objects.contains(found.die))
+        functions::types_worked_on(&self.units, function.die).find_map(|ty| {
+            let found = self.struct_ref(&self.units.peel(ty)?)?;
+            (found.size == size && objects.contains(ty)).then_some(found)
+        })
     }
 
     /// The members of a struct that are pointers to objects, by offset: through embedded structs, unions and
