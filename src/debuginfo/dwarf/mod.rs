@@ -63,7 +63,7 @@ pub struct Member {
 pub struct Function {
     /// Its name in the source.
     pub name: String,
-    /// The source file of its unit, as the compiler was given it.
+    /// The source file it was compiled from, as the compiler was given it.
     pub unit: Option<String>,
     die: DieOffset,
 }
@@ -159,7 +159,10 @@ impl<'d> DwarfIndex<'d> {
         let offset = index.starting_at(link_address)?;
         let die = self.units.die_at(offset)?;
         let name = self.units.name_of(&die)?.to_owned();
-        Some(Function { name, unit: die.slot.name().map(str::to_owned), die: offset })
+        // With link-time optimisation the code is in an artificial unit, away from its source.
+        let source = self.units.origin_of(&die);
+        let unit = source.as_ref().unwrap_or(&die).slot.name().map(str::to_owned);
+        Some(Function { name, unit, die: offset })
     }
 
     /// The struct that the function at a link-time address works on, given the size in bytes that it must have.

@@ -285,7 +285,7 @@ fn functions_are_found_by_the_address_they_start_at() {
         b.function("plain", Some(0x1000));
         b.split_function("hot_and_cold", &[(0x2000, 0x2040), (0x9000, 0x9010)]);
         let general = b.function("general", None);
-        b.unit("b.c");
+        b.unit("<artificial>");
         b.instance(general, 0x3000);
     };
     with_index(describe, |index| {
@@ -295,7 +295,7 @@ fn functions_are_found_by_the_address_they_start_at() {
         assert_eq!(at(0x1001), None);
         assert_eq!(at(0x2000), named("hot_and_cold", "a.c"));
         assert_eq!(at(0x9000), named("hot_and_cold", "a.c"));
-        assert_eq!(at(0x3000), named("general", "b.c"));
+        assert_eq!(at(0x3000), named("general", "a.c"));
         assert_eq!(at(0), None);
     });
 }
