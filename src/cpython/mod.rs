@@ -29,7 +29,7 @@ pub use interpreter::{Gil, Interpreter, ThreadState};
 pub use pymalloc::{Arena, ClassFigures, LiveBlocks, Pool, PymallocFigures, arenas, for_each_pool};
 pub use references::{Attributes, Gap, Referent, References, dict_slot, managed_place};
 pub use semantics::{PyVersion, Semantics, type_flags};
-pub use size::size_of;
+pub use size::{SizeRule, size_of};
 pub use slot::Slot;
 pub use types::{TypeId, TypeInfo, TypeTable, Walk, WalkKind, is_type};
 pub use values::{read_bytes, read_int, read_str};
