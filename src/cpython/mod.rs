@@ -37,7 +37,7 @@ pub use pymalloc::{Arena, ClassFigures, LiveBlocks, Pool, PymallocFigures, arena
 pub use references::{Attributes, Gap, Referent, References, dict_slot, managed_place};
 pub use roots::{RootKind, RootReference, roots};
 pub use semantics::{PyVersion, Semantics, type_flags};
-pub use size::size_of;
+pub use size::{SizeRule, size_of};
 pub use slot::Slot;
 pub use types::{TypeId, TypeInfo, TypeTable, Walk, WalkKind, is_type};
 pub use values::{read_bytes, read_int, read_str};

@@ -460,11 +460,12 @@ const MAX_BASES: usize = 1000;
 fn walk_of(runtime: &Runtime<'_>, flags: u64, base: Address, traverse: Address) -> Walk {
     let (space, l) = (&runtime.space, &runtime.layouts.type_);
     let fixed = |fields: &[FieldEdge]| Walk { fields: fields.into(), kind: WalkKind::Fixed };
-    // The topmost base that runs the same traversal has defined it.
+    // The topmost base that runs the same traversal has defined it. Types without one all inherit from `object`,
+    // which says nothing of their members.
     let mut owner = base;
     for _ in 0..MAX_BASES {
         match space.field(owner, l.base) {
-            Ok(next) if next != 0 && space.field(next, l.traverse) == Ok(traverse) => owner = next,
+            Ok(next) if next != 0 && traverse != 0 && space.field(next, l.traverse) == Ok(traverse) => owner = next,
             _ => break,
         }
     }

@@ -7,7 +7,7 @@ use super::table::{Columns, Found};
 use super::{ObjectFlags, ObjectId, ObjectTable};
 use crate::corefile::Address;
 use crate::cpython::{
-    Arena, GC_HEAD_SIZE, Gap, Generation, Pool, PymallocFigures, PythonError, ReadField, References, Runtime,
+    Arena, GC_HEAD_SIZE, Gap, Generation, Pool, PymallocFigures, PythonError, ReadField, References, Runtime, SizeRule,
     TypeId, TypeInfo, arenas, for_each_pool, is_type, size_of, word,
 };
 use crate::graph::EdgeKind;
@@ -233,12 +233,15 @@ impl Scanner<'_, '_, '_, '_> {
         self.scan.gaps.other_bytes += size as u64;
     }
 
-    /// Whether an instance of `info` has room in the block, and the block is not absurdly larger.
+    /// Whether an instance of `info` has room in the block.
     #[inline]
     fn fits(&self, info: &TypeInfo, bytes: &[u8], preheader: usize) -> bool {
-        let need = preheader as u64 + info.basicsize;
-        // Objects made with room for their inline values, or with items, may be larger than their type says.
-        need.saturating_sub(info.itemsize) <= bytes.len() as u64 + 8
+        // A str is allocated with only as much of its struct as its text needs (Objects/unicodeobject.c, PyUnicode_New).
+        let least = match info.size_rule {
+            SizeRule::Str => u64::from(self.runtime.layouts.ascii.size),
+            _ => info.basicsize,
+        };
+        preheader as u64 + least <= bytes.len() as u64
     }
 
     #[inline]

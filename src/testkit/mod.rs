@@ -2,6 +2,8 @@
 //! own: a parser that shares its layout with the writer of its tests proves nothing.
 
 pub mod core_builder;
+pub mod dwarf_builder;
+pub mod elf_builder;
 pub mod library_builder;
 
 /// Writes bytes at an offset, growing the buffer with zeros as needed.
