@@ -45,7 +45,7 @@ pub struct Stats {
 
 #[derive(Debug, Deserialize)]
 pub struct Collect {
-    pub finalized_and_resurrected: Vec<u64>,
+    pub finalized_and_resurrected: Vec<(u64, String)>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -235,7 +235,7 @@ impl View<'_, '_> {
         let ours: BTreeSet<u64> = ours.unreachable.iter().map(|node| objects.address(ObjectId(node))).collect();
         let mut theirs: BTreeSet<u64> = oracle.garbage().into_iter().collect();
         // A finalizer brought these back; we run none, and report them as candidates.
-        theirs.extend(oracle.summary().collect.finalized_and_resurrected);
+        theirs.extend(oracle.summary().collect.finalized_and_resurrected.iter().map(|(id, _)| id));
         for interpreter in self.runtime.interpreters.iter().skip(1) {
             if let Some(oracle) = oracle.of_interpreter(interpreter.id) {
                 theirs.extend(oracle.garbage());
