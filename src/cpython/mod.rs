@@ -10,6 +10,7 @@ mod gc;
 mod instance;
 mod interpreter;
 pub mod layouts;
+mod members;
 mod names;
 mod pymalloc;
 mod references;
@@ -26,8 +27,9 @@ pub use dict::{DictItems, DictTable, dict_get, dict_items};
 pub use error::PythonError;
 pub use gc::{GcList, GcState, Generation, GenerationCounters};
 pub use interpreter::{Gil, Interpreter, ThreadState};
+pub use members::{MemberNames, member_name};
 pub use pymalloc::{Arena, ClassFigures, LiveBlocks, Pool, PymallocFigures, arenas, for_each_pool};
-pub use references::{Attributes, Gap, Referent, References, dict_slot, managed_place};
+pub use references::{Attributes, Disagreement, Gap, Referent, References, dict_slot, managed_place};
 pub use semantics::{PyVersion, Semantics, type_flags};
 pub use size::{SizeRule, object_size, size_of};
 pub use slot::Slot;
@@ -79,6 +81,8 @@ pub struct Runtime<'core> {
     pub gc_lists: Vec<GcList>,
     /// All types.
     pub types: TypeTable,
+    /// Names of members that labels have asked for.
+    pub member_names: MemberNames,
 }
 
 /// Objects of the interpreter that are found by symbol.
@@ -175,6 +179,7 @@ impl<'core> Runtime<'core> {
             mapped_bytes,
             gc_lists: Vec::new(),
             types: TypeTable::default(),
+            member_names: MemberNames::default(),
         };
         runtime.probe()?;
         runtime.interpreters = interpreter::read_all(&runtime)?;

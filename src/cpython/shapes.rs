@@ -15,8 +15,8 @@ pub struct FieldEdge {
     pub offset: u32,
     /// What the reference is to the collector.
     pub kind: EdgeKind,
-    /// The member's name, for labels.
-    pub name: &'static str,
+    /// The member's name, for labels; `None` where debug information has it (see [`super::member_name`]).
+    pub name: Option<&'static str>,
 }
 
 /// Fixed members by `tp_name`.
@@ -128,7 +128,7 @@ impl Shapes {
                 for &path in paths {
                     if let Some(field) = resolver.optional(c_struct, path) {
                         let label = path.rsplit('.').next().unwrap_or(path);
-                        fields.push(FieldEdge { offset: field.offset, kind, name: label });
+                        fields.push(FieldEdge { offset: field.offset, kind, name: Some(label) });
                     }
                 }
             }

@@ -539,7 +539,7 @@ fn walk_of(runtime: &Runtime<'_>, flags: u64, base: Address, traverse: Address) 
         return fixed(&[]);
     }
     // Made in C, unknown to the collector: what its instances refer to is told by debug information, else guessed.
-    match super::references::object_members(runtime, base) {
+    match super::members::object_members(runtime, base) {
         Some(members) => fixed(&members),
         None => kind(WalkKind::Scan),
     }

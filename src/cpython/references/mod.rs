@@ -4,6 +4,7 @@
 //! the interpreter's own traversal reports it, so that the set equals `gc.get_referents()`.
 
 mod containers;
+mod cross_check;
 mod frames;
 mod native;
 
@@ -16,7 +17,7 @@ use crate::corefile::{Address, ReadError};
 use crate::graph::EdgeKind;
 use crate::machine::CodeCache;
 
-pub use native::object_members;
+pub use cross_check::Disagreement;
 
 /// One reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +143,11 @@ impl<'r, 'core> References<'r, 'core> {
     ) -> Result<(), ReadError> {
         let bytes = self.runtime.space.slice(object, info.basicsize as usize)?;
         for field in &info.walk.fields {
-            emit(each, field.kind, word(bytes, field.offset as usize), Slot::Field(field.name));
+            let slot = match field.name {
+                Some(name) => Slot::Field(name),
+                None => Slot::Word { type_: info.address, offset: field.offset },
+            };
+            emit(each, field.kind, word(bytes, field.offset as usize), slot);
         }
         Ok(())
     }
