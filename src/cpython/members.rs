@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::Runtime;
 use super::shapes::FieldEdge;
-use super::types::TypeInfo;
+use super::types::{TypeInfo, Walk, WalkKind};
 use super::words::ReadField;
 use crate::corefile::Address;
 use crate::debuginfo::{DwarfIndex, StructRef};
@@ -23,6 +23,10 @@ const MAX_METHODS: usize = 16;
 const MAX_BASES: usize = 1000;
 /// Bytes of an object's header.
 const HEADER: u64 = 16;
+/// Include/datetime.h: where this is 0, the object was allocated without room for [`TIME_ZONE`].
+const TIME_ZONE_FLAG: &str = "hastzinfo";
+/// Include/datetime.h.
+const TIME_ZONE: &str = "tzinfo";
 
 /// Names by offset, of the structs that were asked for so far.
 #[derive(Debug, Default)]
@@ -70,22 +74,31 @@ fn names_of(runtime: &Runtime<'_>, type_: Address, size: u32) -> FxHashMap<u32, 
     names
 }
 
-/// The object members of the C struct behind `type_`; `None` when the struct is not known.
-///
-/// For types that the collector does not traverse (they have no GC head), so the members are owned, not visited.
-pub fn object_members(runtime: &Runtime<'_>, type_: Address) -> Option<Vec<FieldEdge>> {
-    let size = u32::try_from(runtime.space.field(type_, runtime.layouts.type_.basicsize).ok()?).ok()?;
+/// References of a type that the collector does not traverse (its instances have no GC head): the object members of its C
+/// struct, as owned. The head of the list of weak references is none. `None` when the struct is not known.
+pub fn object_walk(runtime: &Runtime<'_>, type_: Address) -> Option<Walk> {
+    let read = |field| runtime.space.field(type_, field).ok();
+    let size = u32::try_from(read(runtime.layouts.type_.basicsize)?).ok()?;
     if u64::from(size) <= HEADER {
-        return Some(Vec::new());
+        return Some(Walk { fields: Box::default(), kind: WalkKind::Fixed });
     }
+    let weak_references = read(runtime.layouts.type_.weaklistoffset)?;
     let (dwarf, found) = struct_of(runtime, type_, size)?;
-    let members = dwarf.pointer_members(found, &is_object).into_iter();
-    let behind_header = members.filter(|member| u64::from(member.offset) >= HEADER).take(MAX_MEMBERS);
-    Some(
-        behind_header
-            .map(|member| FieldEdge { offset: member.offset, kind: EdgeKind::Owned, name: None })
-            .collect(),
-    )
+    let flag = dwarf.field_in(found, TIME_ZONE_FLAG);
+    let (mut fields, mut kind) = (Vec::new(), WalkKind::Fixed);
+    for member in dwarf.pointer_members(found, &is_object).into_iter().take(MAX_MEMBERS) {
+        let offset = u64::from(member.offset);
+        if offset < HEADER || offset == weak_references {
+            continue;
+        }
+        match flag {
+            Some(flag) if member.path == TIME_ZONE => {
+                kind = WalkKind::Optional { flag: flag.offset, member: member.offset };
+            }
+            _ => fields.push(FieldEdge { offset: member.offset, kind: EdgeKind::Owned, name: None }),
+        }
+    }
+    Some(Walk { fields: fields.into(), kind })
 }
 
 /// The structs that every object starts with.

@@ -49,6 +49,7 @@ const LINES: &[Line] = &[
     ("method_descriptor", "PyMethodDescrObject", &["d_common.d_type"], &["d_common.d_name", "d_common.d_qualname"], &[]),
     ("getset_descriptor", "PyGetSetDescrObject", &["d_common.d_type"], &["d_common.d_name", "d_common.d_qualname"], &[]),
     ("member_descriptor", "PyMemberDescrObject", &["d_common.d_type"], &["d_common.d_name", "d_common.d_qualname"], &[]),
+    ("classmethod_descriptor", "PyMethodDescrObject", &["d_common.d_type"], &["d_common.d_name", "d_common.d_qualname"], &[]),
     ("slice", "PySliceObject", &["start", "stop", "step"], &[], &[]),
     ("range", "rangeobject", &[], &["start", "stop", "step", "length"], &[]),
     ("longrange_iterator", "longrangeiterobject", &[], &["index", "start", "step", "len"], &[]),
@@ -88,7 +89,8 @@ const LINES: &[Line] = &[
     ("weakref.ProxyType", "PyWeakReference", &["wr_callback"], &[], &["wr_object"]),
     ("weakcallableproxy", "PyWeakReference", &["wr_callback"], &[], &["wr_object"]),
     ("weakref.CallableProxyType", "PyWeakReference", &["wr_callback"], &[], &["wr_object"]),
-    ("generator", "PyGenObject", &["gi_code", "gi_name", "gi_qualname", "gi_exc_state.exc_value"], &["gi_origin_or_finalizer"], &[]),
+    // A plain generator never sets gi_origin_or_finalizer.
+    ("generator", "PyGenObject", &["gi_code", "gi_name", "gi_qualname", "gi_exc_state.exc_value"], &[], &[]),
     ("coroutine", "PyGenObject", &["gi_code", "gi_name", "gi_qualname", "gi_exc_state.exc_value"], &["gi_origin_or_finalizer"], &[]),
     ("async_generator", "PyGenObject", &["gi_origin_or_finalizer", "gi_code", "gi_name", "gi_qualname", "gi_exc_state.exc_value"], &[], &[]),
     ("frame", "PyFrameObject", &["f_back", "f_trace", "f_extra_locals", "f_locals_cache"], &[], &[]),

@@ -34,6 +34,8 @@ pub enum Slot {
     },
     /// A temporary of a frame's evaluation stack.
     Stack(u32),
+    /// A remembered call.
+    CacheLink,
     /// The key of a remembered call.
     CacheKey,
     /// The result of a remembered call.
@@ -77,6 +79,7 @@ impl Slot {
                 Err(_) => format!("local #{index}"),
             },
             Self::Stack(index) => format!("stack {index}"),
+            Self::CacheLink => "cached call".to_owned(),
             Self::CacheKey => "cached key".to_owned(),
             Self::CacheResult => "cached result".to_owned(),
             Self::ModuleState => "module state".to_owned(),

@@ -98,6 +98,13 @@ pub enum WalkKind {
     LruCache,
     /// A numpy array of objects.
     NumpyArray,
+    /// One more member, which instances have only where a byte of theirs is not 0: the time zone of a `datetime`.
+    Optional {
+        /// Offset of the byte.
+        flag: u32,
+        /// Offset of the member.
+        member: u32,
+    },
     /// The type's own `tp_traverse`, followed instruction by instruction.
     Machine,
     /// Unknown: words of the object's memory that are addresses of objects.
@@ -539,10 +546,7 @@ fn walk_of(runtime: &Runtime<'_>, flags: u64, base: Address, traverse: Address) 
         return fixed(&[]);
     }
     // Made in C, unknown to the collector: what its instances refer to is told by debug information, else guessed.
-    match super::members::object_members(runtime, base) {
-        Some(members) => fixed(&members),
-        None => kind(WalkKind::Scan),
-    }
+    super::members::object_walk(runtime, base).unwrap_or_else(|| kind(WalkKind::Scan))
 }
 
 /// Number of items of a struct sequence's instances, shown or not (Objects/structseq.c: the type's attribute

@@ -17,6 +17,8 @@ const MAX_REBINDINGS: usize = 16;
 const MAX_SCANNED_BYTES: u64 = 1 << 20;
 /// Bytes of an object's header.
 const HEADER: u64 = 16;
+/// Where it has the type.
+const TYPE_OFFSET: u32 = 8;
 
 /// The dead process, for the interpreter of machine code.
 struct Mapped<'r, 'core>(&'r Runtime<'core>);
@@ -70,6 +72,8 @@ fn capsule_pointer(runtime: &Runtime<'_>, object: Address) -> Option<(Address, u
 }
 
 /// Follows the type's own `tp_traverse`; scans the object instead where that is not possible.
+///
+/// Members that it passes over are not reported: debug information does not tell owned from borrowed ones.
 pub fn follow(
     runtime: &Runtime<'_>,
     code: &mut CodeCache,
@@ -77,26 +81,28 @@ pub fn follow(
     object: Address,
     each: &mut impl FnMut(Referent),
 ) -> Result<(), Gap> {
-    match run(runtime, code, info.traverse, object) {
-        Ok(visits) => {
-            let size = object_bytes(runtime, info, object)?;
-            for visit in visits {
-                let offset = visit.loaded_from.and_then(|from| from.checked_sub(object)).filter(|&o| o < size);
-                let slot = match offset {
-                    Some(8) => Slot::Type,
-                    Some(offset) => Slot::Word { type_: info.address, offset: offset as u32 },
-                    None if visit.target == info.address => Slot::Type,
-                    None => Slot::Indirect,
-                };
-                emit(each, EdgeKind::Visited, visit.target, slot);
-            }
-            Ok(())
-        }
+    let visits = match run(runtime, code, info.traverse, object) {
+        Ok(visits) => visits,
         Err(_) => {
             scan_object(runtime, info, object, each)?;
-            Err(Gap::Opaque)
+            return Err(Gap::Opaque);
         }
+    };
+    let size = object_bytes(runtime, info, object)?;
+    let offset_of = |visit: &Visit| {
+        let offset = visit.loaded_from?.checked_sub(object).filter(|&offset| offset < size)?;
+        u32::try_from(offset).ok()
+    };
+    for visit in &visits {
+        let slot = match offset_of(visit) {
+            Some(TYPE_OFFSET) => Slot::Type,
+            Some(offset) => Slot::Word { type_: info.address, offset },
+            None if visit.target == info.address => Slot::Type,
+            None => Slot::Indirect,
+        };
+        emit(each, EdgeKind::Visited, visit.target, slot);
     }
+    Ok(())
 }
 
 /// The state of a C module (Objects/moduleobject.c, `module_traverse`; bpo-39824).
