@@ -137,10 +137,8 @@ fn read_slots(runtime: &Runtime<'_>, type_: Address, slots: &mut Vec<SlotMember>
         ) else {
             return;
         };
-        if kind == T_OBJECT_EX {
-            if let Ok(offset) = u32::try_from(offset) {
-                slots.push(SlotMember { offset, name });
-            }
+        if let (T_OBJECT_EX, Ok(offset)) = (kind, u32::try_from(offset)) {
+            slots.push(SlotMember { offset, name });
         }
     }
 }

@@ -85,6 +85,7 @@ use Bytes::{Are, Beyond, SizeOf};
 use When::{Always, Clear, NotZero, Outside, Unshared};
 
 type Line = (When<Path>, Amount<Path, Bytes>);
+type Term = (When<Place>, Amount<Place, u64>);
 
 /// `__sizeof__` of one type, by names.
 struct Formula {
@@ -203,7 +204,7 @@ struct Place {
 pub struct ModuleSize {
     /// What the terms are added to.
     pub base: Base,
-    terms: Box<[(When<Place>, Amount<Place, u64>)]>,
+    terms: Box<[Term]>,
 }
 
 impl ModuleSize {
@@ -276,7 +277,7 @@ impl Names<'_> {
         })
     }
 
-    fn term(&mut self, (when, amount): &Line) -> Option<(When<Place>, Amount<Place, u64>)> {
+    fn term(&mut self, (when, amount): &Line) -> Option<Term> {
         let when = match *when {
             Always => Always,
             NotZero(path) => NotZero(self.place(path)?),

@@ -176,9 +176,11 @@ impl TypeTable {
         let mut addresses: Vec<Address> = search.known.into_iter().collect();
         addresses.sort_unstable();
 
-        let mut table = Self::default();
-        table.subtype_traverse = subtype_traverse(runtime, &addresses);
-        table.sizeof_name = sizeof_name(runtime);
+        let mut table = Self {
+            subtype_traverse: subtype_traverse(runtime, &addresses),
+            sizeof_name: sizeof_name(runtime),
+            ..Self::default()
+        };
         for address in addresses {
             table.insert(runtime, address);
         }

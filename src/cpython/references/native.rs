@@ -171,7 +171,7 @@ fn scan(
     let memory = runtime.space.slice(start, (bytes.min(MAX_SCANNED_BYTES) & !7) as usize)?;
     for offset in (0..memory.len()).step_by(8) {
         let target = word(memory, offset);
-        if target % 8 == 0 && runtime.space.is_mapped(target) {
+        if target.is_multiple_of(8) && runtime.space.is_mapped(target) {
             emit(each, EdgeKind::Inferred, target, slot(offset as u32));
         }
     }
