@@ -34,8 +34,6 @@ pub use frame::{
 pub use gc::{GcList, GcState, Generation, GenerationCounters};
 pub use interpreter::{Gil, Interpreter, ThreadState};
 pub use lines::line_of;
-pub use pymalloc::{Arena, ClassFigures, LiveBlocks, Pool, PymallocFigures, arenas, for_each_pool};
-pub use references::{Attributes, Gap, Referent, References, dict_slot, managed_place};
 pub use roots::{RootKind, RootReference, roots};
 pub use members::{MemberNames, member_name};
 pub use pymalloc::{Arena, ClassFigures, LiveBlocks, Pool, PymallocFigures, arenas, for_each_pool};
