@@ -6,14 +6,17 @@
 
 mod dict;
 mod error;
+mod frame;
 mod gc;
 mod instance;
 mod interpreter;
 pub mod layouts;
+mod lines;
 mod members;
 mod names;
 mod pymalloc;
 mod references;
+mod roots;
 pub mod semantics;
 mod shapes;
 mod size;
@@ -25,11 +28,16 @@ mod words;
 
 pub use dict::{DictItems, DictTable, dict_get, dict_items};
 pub use error::PythonError;
+pub use frame::{
+    Frame, FrameLocal, StackDamage, ThreadExceptions, frame_of_object, generator_frame, thread_exceptions, thread_frames,
+};
 pub use gc::{GcList, GcState, Generation, GenerationCounters};
 pub use interpreter::{Gil, Interpreter, ThreadState};
+pub use lines::line_of;
 pub use members::{MemberNames, member_name};
 pub use pymalloc::{Arena, ClassFigures, LiveBlocks, Pool, PymallocFigures, arenas, for_each_pool};
 pub use references::{Attributes, Disagreement, Gap, Referent, References, dict_slot, managed_place};
+pub use roots::{RootKind, RootReference, roots};
 pub use semantics::{PyVersion, Semantics, type_flags};
 pub use size::{SizeRule, object_size, size_of};
 pub use slot::Slot;

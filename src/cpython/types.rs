@@ -287,17 +287,15 @@ impl TypeTable {
     }
 }
 
-/// Whether the word `candidate` is the address of a type object in use: its own type is a metatype.
+/// Whether the word `candidate` is the address of a type object in use: it is ready and inherits from `object`, and its
+/// own type inherits from `type`. Memory that merely looks alike does not chain up to these two.
 pub fn is_type(runtime: &Runtime<'_>, candidate: Address) -> bool {
     let l = &runtime.layouts;
     let Ok(bytes) = runtime.space.slice(candidate, l.type_.size as usize) else { return false };
     let metatype = word(bytes, at(l.object.type_));
-    let is_meta = metatype == runtime.landmarks.type_type
-        || (runtime.space.field(metatype, l.object.type_).is_ok()
-            && runtime
-                .space
-                .field(metatype, l.type_.flags)
-                .is_ok_and(|flags| flags & type_flags::TYPE_SUBCLASS != 0 && flags & type_flags::READY != 0));
+    if !candidate.is_multiple_of(8) || !inherits(runtime, metatype, runtime.landmarks.type_type) {
+        return false;
+    }
     let ready = word(bytes, at(l.type_.flags)) & type_flags::READY != 0;
     // 3.11 makes instances of static types that it never finished (positions_iterator, Objects/codeobject.c).
     let unfinished = || {
@@ -305,7 +303,22 @@ pub fn is_type(runtime: &Runtime<'_>, candidate: Address) -> bool {
             && runtime.binaries.containing(candidate).is_some()
             && runtime.binaries.containing(word(bytes, at(l.type_.dealloc))).is_some()
     };
-    is_meta && candidate.is_multiple_of(8) && (ready || unfinished())
+    if ready { inherits(runtime, candidate, runtime.landmarks.object_type) } else { unfinished() }
+}
+
+/// Whether `ancestor` is `type_` or one of its bases.
+fn inherits(runtime: &Runtime<'_>, type_: Address, ancestor: Address) -> bool {
+    let mut current = type_;
+    for _ in 0..MAX_BASES {
+        if current == ancestor {
+            return true;
+        }
+        match runtime.space.field(current, runtime.layouts.type_.base) {
+            Ok(base) if base != 0 && base.is_multiple_of(8) => current = base,
+            _ => return false,
+        }
+    }
+    false
 }
 
 /// Closes a set of types under bases, metatypes and subclasses.

@@ -8,7 +8,7 @@ use super::{ObjectFlags, ObjectId, ObjectTable};
 use crate::corefile::Address;
 use crate::cpython::{
     Arena, GC_HEAD_SIZE, Gap, Generation, Pool, PymallocFigures, PythonError, ReadField, References, Runtime, SizeRule,
-    TypeId, TypeInfo, arenas, for_each_pool, is_type, size_of, word,
+    TypeId, TypeInfo, arenas, for_each_pool, is_type, roots, size_of, word,
 };
 use crate::graph::EdgeKind;
 use rayon::prelude::*;
@@ -311,7 +311,12 @@ fn outside_seeds(runtime: &Runtime<'_>, map: &ArenaMap, scans: &[ArenaScan]) -> 
     for list in &runtime.gc_lists {
         seeds.extend(list.objects.iter().copied().filter(|&object| !map.contains(object)));
     }
-    seeds.extend(runtime.types.iter().map(|(_, info)| info.address));
+    seeds.extend(runtime.types.iter().map(|(_, info)| info.address).filter(|&type_| !map.contains(type_)));
+    roots(runtime, &mut |root| {
+        if root.certain && !map.contains(root.target) {
+            seeds.insert(root.target);
+        }
+    });
     seeds
 }
 
