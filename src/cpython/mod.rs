@@ -34,10 +34,10 @@ pub use frame::{
 pub use gc::{GcList, GcState, Generation, GenerationCounters};
 pub use interpreter::{Gil, Interpreter, ThreadState};
 pub use lines::line_of;
-pub use roots::{RootKind, RootReference, roots};
 pub use members::{MemberNames, member_name};
 pub use pymalloc::{Arena, ClassFigures, LiveBlocks, Pool, PymallocFigures, arenas, for_each_pool};
 pub use references::{Attributes, Disagreement, Gap, Referent, References, dict_slot, managed_place};
+pub use roots::{RootKind, RootReference, roots};
 pub use semantics::{PyVersion, Semantics, type_flags};
 pub use size::{SizeRule, object_size, size_of};
 pub use slot::Slot;
