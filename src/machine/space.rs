@@ -65,7 +65,14 @@ pub(super) struct Scratch {
     lowest_write: usize,
     /// Words written outside the stack, by aligned address.
     overlay: FxHashMap<u64, [u8; 8]>,
+    /// Lowest and highest address in the overlay: most loads are far from it.
+    overlay_span: (u64, u64),
+    /// Words every run starts with in its overlay.
+    assumed: Vec<(u64, [u8; 8])>,
 }
+
+/// The span of nothing.
+const NO_SPAN: (u64, u64) = (u64::MAX, 0);
 
 impl Scratch {
     pub(super) fn new() -> Scratch {
@@ -74,7 +81,19 @@ impl Scratch {
             origins: vec![0; STACK_SIZE / 8],
             lowest_write: STACK_SIZE,
             overlay: FxHashMap::default(),
+            overlay_span: NO_SPAN,
+            assumed: Vec::new(),
         }
+    }
+
+    /// Every run sees `value` in the aligned word at `address`.
+    pub(super) fn assume(&mut self, address: u64, value: u64) -> bool {
+        let aligned = address % 8 == 0;
+        if aligned {
+            self.assumed.retain(|(known, _)| *known != address);
+            self.assumed.push((address, value.to_le_bytes()));
+        }
+        aligned
     }
 
     /// Forgets everything the last run wrote.
@@ -87,6 +106,18 @@ impl Scratch {
         }
         self.lowest_write = STACK_SIZE;
         self.overlay.clear();
+        self.overlay_span = NO_SPAN;
+        for n in 0..self.assumed.len() {
+            if let Some((address, bytes)) = self.assumed.get(n).copied() {
+                self.overlay_word(address, bytes);
+            }
+        }
+    }
+
+    fn overlay_word(&mut self, aligned: u64, bytes: [u8; 8]) {
+        let (low, high) = self.overlay_span;
+        self.overlay_span = (low.min(aligned), high.max(aligned | 7));
+        self.overlay.insert(aligned, bytes);
     }
 }
 
@@ -120,7 +151,8 @@ impl<'a, M: Memory> Space<'a, M> {
         if !self.memory.read(address, into) {
             return Err(unreadable(address));
         }
-        if !self.scratch.overlay.is_empty() && self.apply_overlay(address, into) {
+        let (low, high) = self.scratch.overlay_span;
+        if address <= high && address.wrapping_add(7) >= low && self.apply_overlay(address, into) {
             return Ok(Word::computed(u64::from_le_bytes(bytes)));
         }
         let origin = if width == Width::Quad { address } else { 0 };
@@ -184,7 +216,7 @@ impl<'a, M: Memory> Space<'a, M> {
                 if !self.memory.read(aligned, &mut held) {
                     return Err(unreadable(address));
                 }
-                self.scratch.overlay.insert(aligned, held);
+                self.scratch.overlay_word(aligned, held);
             }
             let held =
                 self.scratch.overlay.get_mut(&aligned).and_then(|word| word.get_mut((at & 7) as usize));
