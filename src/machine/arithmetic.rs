@@ -1,8 +1,8 @@
 //! Integer arithmetic with the processor's flags, as pure functions.
 //!
-//! It knows results and flags (Intel SDM volume 1, section 3.4.3.1, and volume 2 per instruction). It refuses to
-//! know registers and memory. The adjust flag is not modelled: only decimal arithmetic, absent from 64-bit code,
-//! reads it. Flags the manual leaves undefined get what current processors do, or keep a fixed value.
+//! It knows results and flags (Intel SDM volume 1, section 3.4.3.1, and volume 2 per instruction). It refuses
+//! to know registers and memory. The adjust flag is not modelled: only decimal arithmetic, absent from 64-bit
+//! code, reads it. Flags the manual leaves undefined get what current processors do, or keep a fixed value.
 
 use super::operation::{Binary, BitCount, Condition, Shift, Unary, Width};
 
@@ -76,7 +76,8 @@ pub(super) fn subtract(width: Width, left: u64, right: u64, borrow: bool) -> (u6
     (result, flags)
 }
 
-/// The result of a two-operand operation and its flags; `Compare` and `Test` return the result they would drop.
+/// The result of a two-operand operation and its flags; `Compare` and `Test` return the result they would
+/// drop.
 pub(super) fn binary(kind: Binary, width: Width, left: u64, right: u64, carry: bool) -> (u64, Flags) {
     let logic = |result: u64| (width.truncate(result), Flags::of_result(width, result));
     match kind {

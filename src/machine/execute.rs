@@ -1,7 +1,7 @@
 //! Effects of integer operations on registers, flags and memory.
 //!
-//! It knows the state of one run. It refuses to know where code comes from and what a call target means: it reports
-//! transfers of control and leaves them to the caller.
+//! It knows the state of one run. It refuses to know where code comes from and what a call target means: it
+//! reports transfers of control and leaves them to the caller.
 
 use super::arithmetic::{self, Flags};
 use super::code::Block;
@@ -40,7 +40,7 @@ pub(super) struct Processor<'a, M> {
     /// The general registers; the rest stay zero (see [`Gpr::ABSENT`]).
     registers: [Word; 32],
     pub(super) vectors: [Vector; 16],
-    flags: Flags,
+    pub(super) flags: Flags,
     pub(super) space: Space<'a, M>,
 }
 
@@ -157,7 +157,8 @@ impl<'a, M: Memory> Processor<'a, M> {
             }
             Operation::LoadAddress { width, to, of } => {
                 let address = self.offset(&of);
-                // `lea` is how compilers add a constant, for example to strip a tag: the value keeps its origin.
+                // `lea` is how compilers add a constant, for example to strip a tag: the value keeps its
+                // origin.
                 let origin = if of.index == Gpr::ABSENT { self.get(of.base).origin } else { 0 };
                 self.write_register(width, to, Word { value: address, origin });
             }
@@ -331,8 +332,8 @@ impl<'a, M: Memory> Processor<'a, M> {
         })
     }
 
-    /// Runs `element` once or `rcx` times, moving `rdi` on after each. The direction flag is clear, as the calling
-    /// convention guarantees.
+    /// Runs `element` once or `rcx` times, moving `rdi` on after each. The direction flag is clear, as the
+    /// calling convention guarantees.
     fn string(
         &mut self,
         width: Width,

@@ -1,7 +1,7 @@
 //! From decoded x86-64 instructions to the interpreter's operations.
 //!
-//! It knows which instructions belong to the subset and where their operands are. It refuses to know effects. An
-//! instruction or operand form outside the subset becomes [`Operation::Unsupported`]; nothing is guessed.
+//! It knows which instructions belong to the subset and where their operands are. It refuses to know effects.
+//! An instruction or operand form outside the subset becomes [`Operation::Unsupported`]; nothing is guessed.
 
 use iced_x86::{Instruction, MemorySize, Mnemonic, OpKind, Register};
 
@@ -27,9 +27,11 @@ fn integer(instruction: &Instruction) -> Option<Operation> {
 /// Copies between registers, memory and the stack.
 fn transfer(instruction: &Instruction) -> Option<Operation> {
     Some(match instruction.mnemonic() {
-        // A prefetch and a fence have no effect on values; `endbr64` is a no-op by definition.
+        // A prefetch and a fence have no effect on values; `endbr64` is a no-op by definition; the direction
+        // flag is clear throughout, since `std` is outside the subset.
         Mnemonic::Nop
         | Mnemonic::Endbr64
+        | Mnemonic::Cld
         | Mnemonic::Pause
         | Mnemonic::Mfence
         | Mnemonic::Lfence

@@ -1,15 +1,17 @@
 //! A bounded interpreter of x86-64 machine code over the memory of a dead process.
 //!
-//! An extension type says what it references in one place only: its `tp_traverse(self, visit, arg)`, which is machine
-//! code. This module follows that code, instruction by instruction, in the memory of the dead process, and records
-//! each call of the visitor. So the references of any type are known exactly, without running anything natively and
-//! without knowing the type.
+//! An extension type says what it references in one place only: its `tp_traverse(self, visit, arg)`, which is
+//! machine code. This module follows that code, instruction by instruction, in the memory of the dead
+//! process, and records each call of the visitor. So the references of any type are known exactly, without
+//! running anything natively and without knowing the type.
 //!
-//! It knows instructions, registers, memory and the calling convention (System V psABI for x86-64). It refuses to know
-//! Python: what an object, a type or a module is, and where `tp_traverse` stands, is the caller's business.
+//! It knows instructions, registers, memory and the calling convention (System V psABI for x86-64). It
+//! refuses to know Python: what an object, a type or a module is, and where `tp_traverse` stands, is the
+//! caller's business.
 //!
-//! Safety and bounds: instructions outside a small subset stop the run; writes go to a private stack and a bounded
-//! overlay; instructions and calls are counted against [`Limits`]. The dead process is only ever read.
+//! Safety and bounds: instructions outside a small subset stop the run; writes go to a private stack and a
+//! bounded overlay; instructions and calls are counted against [`Limits`]. The dead process is only ever
+//! read.
 //!
 //! ```text
 //! code (bytes → operations: lower, lower_vector) ─▶ execute, vector (effects; arithmetic) ─▶ space (memory)
@@ -59,8 +61,8 @@ pub enum Stop {
         at: u64,
         /// The decoder's name for it.
         text: String,
-        /// The memory word through which the function was called, when it was an indirect call: a slot of the global
-        /// offset table whose relocation names the function. See [`CodeCache::bind`].
+        /// The memory word through which the function was called, when it was an indirect call: a slot of the
+        /// global offset table whose relocation names the function. See [`CodeCache::bind`].
         entered_through: Option<u64>,
     },
     /// A call, jump or return to an address without readable code.
@@ -117,8 +119,8 @@ pub enum Stop {
 pub struct Visit {
     /// The visited address: the referenced object.
     pub target: u64,
-    /// Address of the memory word the value was loaded from, when it came through moves, the stack, or arithmetic
-    /// with constants (tag bits) only.
+    /// Address of the memory word the value was loaded from, when it came through moves, the stack, or
+    /// arithmetic with constants (tag bits) only.
     pub loaded_from: Option<u64>,
 }
 
@@ -191,13 +193,15 @@ impl CodeCache {
         self
     }
 
-    /// Calls through the slot of the global offset table at `got_slot` reach `binding`, whatever the slot holds.
+    /// Calls through the slot of the global offset table at `got_slot` reach `binding`, whatever the slot
+    /// holds.
     pub fn bind(&mut self, got_slot: u64, binding: Binding) {
         self.bindings.insert(got_slot, binding);
     }
 
-    /// The 64-bit word at `address` reads as `value` in every run, for example the current thread state of a process
-    /// that died with the GIL released. False, and without effect, when the address is not a multiple of eight.
+    /// The 64-bit word at `address` reads as `value` in every run, for example the current thread state of a
+    /// process that died with the GIL released. False, and without effect, when the address is not a multiple
+    /// of eight.
     #[must_use]
     pub fn assume(&mut self, address: u64, value: u64) -> bool {
         self.scratch.assume(address, value)
@@ -219,9 +223,9 @@ impl CodeCache {
 
 /// Follows `entry(object, visitor, argument)` and reports each call of the visitor, in order.
 ///
-/// The visitor returns zero. Other calls are followed into the callee unless `hooks` answers for the target. After an
-/// error the visits reported so far are a prefix of the answer; after [`Stop::UnboundCall`] the caller can
-/// [`bind`](CodeCache::bind) the slot and run again.
+/// The visitor returns zero. Other calls are followed into the callee unless `hooks` answers for the target.
+/// After an error the visits reported so far are a prefix of the answer; after [`Stop::UnboundCall`] the
+/// caller can [`bind`](CodeCache::bind) the slot and run again.
 ///
 /// # Errors
 ///
@@ -271,7 +275,8 @@ pub struct FieldVisit {
     pub offset: Option<u64>,
 }
 
-/// Like [`traverse`], with each visit placed in the `size` bytes of the object where it was loaded from there.
+/// Like [`traverse`], with each visit placed in the `size` bytes of the object where it was loaded from
+/// there.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
 //! One run: follows control through blocks, calls and returns until the first function comes back.
 //!
-//! It knows the calling convention, the visitor, bindings and limits. It refuses to know single instructions (see
-//! `execute`).
+//! It knows the calling convention, the visitor, bindings and limits. It refuses to know single instructions
+//! (see `execute`).
 
 use rustc_hash::FxHashMap;
 

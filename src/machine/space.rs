@@ -1,7 +1,7 @@
 //! The address space a run sees: the dead process, plus what the run itself has written.
 //!
-//! It knows the private stack, the bounded overlay of words written elsewhere, and from which memory word a loaded
-//! value came. It refuses to know registers and instructions, and it never writes to the dead process.
+//! It knows the private stack, the bounded overlay of words written elsewhere, and from which memory word a
+//! loaded value came. It refuses to know registers and instructions, and it never writes to the dead process.
 
 use rustc_hash::FxHashMap;
 
@@ -23,7 +23,8 @@ pub(super) const STACK_TOP: u64 = STACK_BOTTOM + STACK_SIZE as u64;
 const STACK_GUARD: u64 = 16 << 20;
 /// Words the overlay may hold: a traversal writes a counter or two, not more.
 const OVERLAY_WORDS: usize = 4096;
-/// Offset of the stack protector's canary in the thread control block (x86-64 psABI supplement, glibc's tcbhead_t).
+/// Offset of the stack protector's canary in the thread control block (x86-64 psABI supplement, glibc's
+/// tcbhead_t).
 const CANARY_OFFSET: u64 = 0x28;
 /// What the canary reads as: the same at entry and exit is all the code asks for.
 const CANARY: u64 = 0x00c0_ffee_5afe_c0de;
@@ -88,7 +89,7 @@ impl Scratch {
 
     /// Every run sees `value` in the aligned word at `address`.
     pub(super) fn assume(&mut self, address: u64, value: u64) -> bool {
-        let aligned = address % 8 == 0;
+        let aligned = address.is_multiple_of(8);
         if aligned {
             self.assumed.retain(|(known, _)| *known != address);
             self.assumed.push((address, value.to_le_bytes()));
@@ -130,7 +131,8 @@ pub(super) struct Space<'a, M> {
 }
 
 impl<'a, M: Memory> Space<'a, M> {
-    /// A fresh view: `scratch` is cleared. `thread_base` is what `fs` pointed at in the thread the run speaks for.
+    /// A fresh view: `scratch` is cleared. `thread_base` is what `fs` pointed at in the thread the run speaks
+    /// for.
     pub(super) fn new(memory: &'a M, scratch: &'a mut Scratch, thread_base: Option<u64>) -> Self {
         scratch.clear();
         Space { memory, scratch, thread_base }
@@ -144,7 +146,7 @@ impl<'a, M: Memory> Space<'a, M> {
         if let Some(offset) = stack_offset(address, width) {
             let held = self.scratch.stack.get(offset..).and_then(|rest| rest.get(..into.len()));
             into.copy_from_slice(held.ok_or(Fault::Unreadable { address })?);
-            let aligned = width == Width::Quad && offset % 8 == 0;
+            let aligned = width == Width::Quad && offset.is_multiple_of(8);
             let origin = if aligned { self.scratch.origins.get(offset / 8).copied() } else { None };
             return Ok(Word { value: u64::from_le_bytes(bytes), origin: origin.unwrap_or(0) });
         }
@@ -168,7 +170,7 @@ impl<'a, M: Memory> Space<'a, M> {
         let held = self.scratch.stack.get_mut(offset..).and_then(|rest| rest.get_mut(..bytes.len()));
         held.ok_or(Fault::Unreadable { address })?.copy_from_slice(bytes);
         self.scratch.lowest_write = self.scratch.lowest_write.min(offset);
-        let aligned = width == Width::Quad && offset % 8 == 0;
+        let aligned = width == Width::Quad && offset.is_multiple_of(8);
         if let Some(origin) = self.scratch.origins.get_mut(offset / 8) {
             *origin = if aligned { word.origin } else { 0 };
         }

@@ -1,7 +1,8 @@
 //! A few functions of the C library, by their effect.
 //!
-//! The C library picks variants of these for the processor at hand, written in wide vector instructions outside the
-//! subset; their meaning is fixed by ISO C, section 7.24. It knows that meaning. It refuses to know where they are.
+//! The C library picks variants of these for the processor at hand, written in wide vector instructions
+//! outside the subset; their meaning is fixed by ISO C, section 7.24. It knows that meaning. It refuses to
+//! know where they are.
 
 use super::execute::Processor;
 use super::operation::{Gpr, Width};
@@ -91,7 +92,8 @@ impl<M: Memory> Processor<'_, M> {
         Err(Fault::StringTooLong)
     }
 
-    /// Copies word by word, so that copied pointers keep their origin; backwards when the target overlaps the end.
+    /// Copies word by word, so that copied pointers keep their origin; backwards when the target overlaps the
+    /// end.
     fn copy(&mut self, to: u64, from: u64, length: u64) -> Result<u64, Fault> {
         let words = length / 8 * 8;
         let whole = (0..words).step_by(8).map(|offset| (offset, Width::Quad));

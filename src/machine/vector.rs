@@ -1,7 +1,7 @@
 //! Effects of operations on the vector registers.
 //!
-//! It knows 16-byte values as two words, so that pointers copied in pairs keep their origins. It refuses to know
-//! floating-point numbers; alignment faults are not raised.
+//! It knows 16-byte values as two words, so that pointers copied in pairs keep their origins. It refuses to
+//! know floating-point numbers; alignment faults are not raised.
 
 use super::execute::Processor;
 use super::operation::{VectorBinary, VectorOperand, VectorOperation, Width, Xmm};
