@@ -194,7 +194,7 @@ impl<'a, M: Memory> Processor<'a, M> {
             Operation::BitTest { kind, width, of, index } => self.bit_test(kind, width, &of, &index)?,
             Operation::FillString { width, repeat } => self.fill_string(width, repeat)?,
             Operation::CopyString { width, repeat } => self.copy_string(width, repeat)?,
-            Operation::Vector(ref vector) => self.vector(vector)?,
+            Operation::Vector { extent, ref operation } => self.vector(extent, operation)?,
             ref other => self.calculate(other)?,
         }
         Ok(())
@@ -257,8 +257,37 @@ impl<'a, M: Memory> Processor<'a, M> {
                 }
                 self.flags = flags;
             }
-            _ => return Err(Fault::Unsupported),
+            ref other => return self.bit_field(other),
         }
+        Ok(())
+    }
+
+    /// The operations on bit fields with a separate destination.
+    fn bit_field(&mut self, operation: &Operation) -> Result<(), Fault> {
+        let (width, to, result, flags) = match *operation {
+            Operation::AndNot { width, to, left, right } => {
+                let (left, right) = (self.read(width, &left)?.value, self.read(width, &right)?.value);
+                let (result, flags) = arithmetic::binary(Binary::And, width, !left, right, false);
+                (width, to, result, flags)
+            }
+            Operation::ShiftInto { kind, width, to, from, count } => {
+                let (value, count) = (self.read(width, &from)?.value, self.read(width, &count)?.value);
+                let (result, _) = arithmetic::shift(kind, width, value, count, self.flags);
+                (width, to, result, self.flags)
+            }
+            Operation::ZeroHighBits { width, to, from, count } => {
+                let (value, count) = (self.read(width, &from)?.value, self.read(width, &count)?.value);
+                let (result, flags) = arithmetic::zero_high_bits(width, value, count);
+                (width, to, result, flags)
+            }
+            Operation::LowestBit { kind, width, to, from } => {
+                let (result, flags) = arithmetic::lowest_bit(kind, width, self.read(width, &from)?.value);
+                (width, to, result, flags)
+            }
+            _ => return Err(Fault::Unsupported),
+        };
+        self.write_register(width, to, Word::computed(result));
+        self.flags = flags;
         Ok(())
     }
 

@@ -350,8 +350,9 @@ fn instructions_outside_the_subset_are_named_with_the_slot_they_were_reached_thr
     let system = Pieces::default().with(CODE, &[0x90, 0x0f, 0x05]); // nop; syscall
     let text = "Syscall".to_owned();
     assert_eq!(stop(&system), Stop::UnsupportedInstruction { at: CODE + 1, text, entered_through: None });
-    let wide = through_linkage_table(0x66_0000).with(0x66_0000, &[0xc5, 0xfd, 0x6f, 0x07]); // vmovdqa ymm0, [rdi]
-    let text = "VEX_Vmovdqa_ymm_ymmm256".to_owned();
+    let divide = [0xc5, 0xfb, 0x5e, 0xc1]; // vdivsd xmm0, xmm0, xmm1
+    let wide = through_linkage_table(0x66_0000).with(0x66_0000, &divide);
+    let text = "VEX_Vdivsd_xmm_xmm_xmmm64".to_owned();
     let entered_through = Some(0x50_0000);
     assert_eq!(stop(&wide), Stop::UnsupportedInstruction { at: 0x66_0000, text, entered_through });
 }
@@ -427,7 +428,7 @@ proptest! {
 
     /// Whatever the bytes are, a run ends, within its limits and without a panic.
     #[test]
-    fn arbitrary_code_ends(bytes in code_bytes(), entry in any::<u64>(), object in any::<u64>(), base in any::<u64>()) {
+    fn arbitrary_code_ends(bytes in code_bytes(), (entry, object, base) in any::<(u64, u64, u64)>()) {
         let memory = Everywhere(bytes);
         let limits = Limits { instructions: 2000, call_depth: 16 };
         let mut code = CodeCache::new(limits).with_thread_base(base);
