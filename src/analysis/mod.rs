@@ -3,5 +3,7 @@
 //! Knows objects, edges and their meaning; refuses to know text, JSON and memory layouts.
 
 mod collector;
+mod histogram;
 
 pub use collector::{Collection, WhyUncollected, collect};
+pub use histogram::{Histogram, Selection, TypeTotal, histogram};

@@ -1,0 +1,33 @@
+//! L6: answers as owned values that can be written as text or JSON.
+//!
+//! A report is made from the results of analyses and from names; it computes nothing about the heap. Knows formats
+//! and schemas; refuses to know memory layouts and to print.
+
+mod coverage;
+mod envelope;
+pub mod info;
+pub mod number;
+mod page;
+pub mod table;
+pub mod types;
+
+pub use coverage::{Answer, AnswerState, Coverage};
+pub use envelope::{CoreIdentity, Envelope, SCHEMA_VERSION, Signal};
+pub use number::Hex;
+pub use page::{Page, Tone, escape};
+
+use serde::Serialize;
+
+/// The answer of one command.
+pub trait Report: Serialize {
+    /// The command's name, in the JSON document.
+    const COMMAND: &'static str;
+
+    /// Writes the answer for people. `coverage` says which numbers are bounds.
+    fn render(&self, page: &mut Page, core: &CoreIdentity, coverage: &Coverage);
+}
+
+/// A type's name as people write it: `dict`, not `builtins.dict`.
+pub fn short_type_name(name: &str) -> &str {
+    name.strip_prefix("builtins.").unwrap_or(name)
+}
