@@ -40,7 +40,7 @@ pub use pymalloc::{Arena, ClassFigures, LiveBlocks, Pool, PymallocFigures, arena
 pub use references::{Attributes, Gap, References, Referent, dict_slot, managed_place};
 pub use roots::{RootKind, RootReference, roots};
 pub use semantics::{PyVersion, Semantics, type_flags};
-pub use size::{SizeRule, size_of};
+pub use size::{SizeRule, object_size, size_of};
 pub use slot::Slot;
 pub use types::{TypeId, TypeInfo, TypeTable, Walk, WalkKind, is_type};
 pub use values::{read_bytes, read_int, read_str};
@@ -101,6 +101,10 @@ pub struct Landmarks {
     pub object_type: Address,
     /// `None`.
     pub none: Address,
+    /// The type of capsules.
+    pub capsule_type: Address,
+    /// The function `PyCapsule_GetPointer`.
+    pub capsule_get_pointer: Address,
     /// What a set keeps in the place of a removed element (`_dummy_struct`).
     pub set_dummy: Address,
 }
@@ -159,6 +163,8 @@ impl<'core> Runtime<'core> {
             type_type: symbol("PyType_Type").unwrap_or(0),
             object_type: symbol("PyBaseObject_Type").unwrap_or(0),
             none: symbol("_Py_NoneStruct").unwrap_or(0),
+            capsule_type: symbol("PyCapsule_Type").unwrap_or(0),
+            capsule_get_pointer: symbol("PyCapsule_GetPointer").unwrap_or(0),
             set_dummy: symbol("_dummy_struct").or_else(|| symbol("_PySet_Dummy")).unwrap_or(0),
         };
         let mapped_bytes =
