@@ -99,8 +99,7 @@ pub fn collect(runtime: &Runtime<'_>, objects: &ObjectTable, graph: &HeapGraph) 
 /// (`update_refs`, 3.12, gh-95389); that generation is never examined.
 fn candidates(objects: &ObjectTable) -> NodeSet {
     let examined = |&(_, flags): &(usize, &crate::heap::ObjectFlags)| {
-        !flags.is_immortal()
-            && flags.generation().is_some_and(|generation| generation != Generation::Permanent)
+        !flags.is_immortal() && flags.generation().is_some_and(|generation| generation != Generation::Permanent)
     };
     let column = objects.flags_column();
     NodeSet::from_nodes(column.len(), column.iter().enumerate().filter(examined).map(|(node, _)| node as u32))
