@@ -4,13 +4,16 @@
 //! other objects. Refuses to know analyses and output. Layouts come in by name ([`layouts`]); what names cannot say
 //! is decided in [`semantics`], the only file here that compares versions.
 
+mod attributes;
 mod dict;
 mod error;
 mod gc;
 mod instance;
 mod interpreter;
+mod items;
 pub mod layouts;
 mod names;
+mod preview;
 mod pymalloc;
 mod references;
 pub mod semantics;
@@ -22,10 +25,13 @@ mod types;
 mod values;
 mod words;
 
+pub use attributes::{AttributeName, Lookup, get_attribute, instance_attributes, lookup};
 pub use dict::{DictItems, DictTable, dict_get, dict_items};
 pub use error::PythonError;
 pub use gc::{GcList, GcState, Generation, GenerationCounters};
 pub use interpreter::{Gil, Interpreter, ThreadState};
+pub use items::{ItemKey, Items, get_item, items};
+pub use preview::{Preview, PreviewLimits, Values, escape_text, float_repr, preview, quote_bytes, quote_text};
 pub use pymalloc::{Arena, ClassFigures, LiveBlocks, Pool, PymallocFigures, arenas, for_each_pool};
 pub use references::{Attributes, Gap, Referent, References, dict_slot, managed_place};
 pub use semantics::{PyVersion, Semantics, type_flags};
