@@ -17,7 +17,20 @@
 pub mod graph;
 
 pub mod corefile;
+
 pub mod debuginfo;
+
 pub mod layout;
+
 pub mod machine;
+
 pub mod cpython;
+
+pub mod heap;
+
+pub mod analysis;
+
+pub mod cli;
+
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;

@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
@@ -93,43 +93,62 @@ fn map(path: &Path, file: &File) -> Result<MappedFile, CoreError> {
 /// Decompresses all frames of a zstd file to an unnamed temporary file.
 fn decompress(path: &Path, file: File) -> Result<File, CoreError> {
     let failed = |written, reason: String| CoreError::Decompress { path: path.to_owned(), written, reason };
-    let temporary =
-        tempfile::tempfile().map_err(|e| failed(0, format!("no temporary file (TMPDIR): {e}")))?;
-    let mut output = SparseWriter { file: temporary, length: 0 };
-    let mut source = BufReader::with_capacity(1 << 20, file);
-    loop {
-        match decompress_frame(&mut source, &mut output) {
-            Ok(true) => {}
-            Ok(false) => break,
-            Err(reason) => return Err(failed(output.length, reason)),
-        }
+    let mut output =
+        SparseWriter { file: temporary_file().map_err(|e| failed(0, temporary(&e)))?, length: 0 };
+    if let Err(reason) = decompress_frames(file, &mut output) {
+        return Err(failed(output.length, reason));
     }
     let length = output.length;
-    output.finish().map_err(|e| failed(length, format!("temporary file (TMPDIR): {e}")))
+    output.finish().map_err(|e| failed(length, temporary(&e)))
 }
 
-/// Decompresses one frame, or steps over one skippable frame; `false` at the end of the source.
-fn decompress_frame(source: &mut BufReader<File>, output: &mut SparseWriter) -> Result<bool, String> {
-    if io::BufRead::fill_buf(source).map_err(|e| e.to_string())?.is_empty() {
-        return Ok(false);
+/// An unnamed file for something as large as a core: where `TMPDIR` says, else not in `/tmp`, which may be
+/// memory, if `/var/tmp` is there.
+fn temporary_file() -> io::Result<File> {
+    if std::env::var_os("TMPDIR").is_none()
+        && let Ok(file) = tempfile::tempfile_in("/var/tmp")
+    {
+        return Ok(file);
     }
-    let decoder = frame_decoder().map_err(|e| e.to_string())?;
-    let mut frame = match StreamingDecoder::new_with_decoder(&mut *source, decoder) {
-        Ok(frame) => frame,
-        Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
-            source.seek_relative(i64::from(length)).map_err(|e| e.to_string())?;
-            return Ok(true);
-        }
-        Err(error) => return Err(error.to_string()),
-    };
+    tempfile::tempfile()
+}
+
+fn temporary(error: &io::Error) -> String {
+    format!("temporary file (set TMPDIR to a directory with room): {error}")
+}
+
+fn decompress_frames(file: File, output: &mut SparseWriter) -> Result<(), String> {
+    let mut source = BufReader::with_capacity(1 << 20, file);
     let mut buffer = vec![0; 1 << 20];
+    let mut decoder = frame_decoder().map_err(|e| e.to_string())?;
+    while !source.fill_buf().map_err(|e| e.to_string())?.is_empty() {
+        let mut frame = match StreamingDecoder::new_with_decoder(&mut source, &mut decoder) {
+            Ok(frame) => frame,
+            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
+                length, ..
+            })) => {
+                source.seek_relative(i64::from(length)).map_err(|e| e.to_string())?;
+                continue;
+            }
+            Err(FrameDecoderError::WindowSizeTooBig { requested }) => {
+                return Err(format!(
+                    "its window of {requested} bytes is too large (made with --long or --ultra)"
+                ));
+            }
+            Err(error) => return Err(error.to_string()),
+        };
+        copy_frame(&mut frame, &mut buffer, output)?;
+    }
+    Ok(())
+}
+
+fn copy_frame(frame: &mut impl Read, buffer: &mut [u8], output: &mut SparseWriter) -> Result<(), String> {
     loop {
-        let count = frame.read(&mut buffer).map_err(|e| e.to_string())?;
+        let count = frame.read(buffer).map_err(|e| e.to_string())?;
         if count == 0 {
-            return Ok(true);
+            return Ok(());
         }
-        let piece = buffer.get(..count).unwrap_or_default();
-        output.append(piece).map_err(|e| format!("temporary file (TMPDIR): {e}"))?;
+        output.append(buffer.get(..count).unwrap_or_default()).map_err(|e| temporary(&e))?;
     }
 }
 

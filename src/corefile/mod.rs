@@ -17,6 +17,8 @@ mod notes;
 mod piece_table;
 mod registers;
 mod splice;
+#[cfg(test)]
+mod tests;
 
 pub use address_space::{AddressSpace, Piece, PieceSource};
 pub use build_id::BuildId;

@@ -16,7 +16,7 @@ use super::build_id::BuildId;
 use super::elf::{ElfHeaders, clipped};
 use super::mapped_file::MappedFile;
 use super::modules::{
-    HeadersInCore, LoadedFile, Module, ModuleStatus, PAGE, flags_of_page, load_bias, memory_end,
+    HeadersInCore, LoadedFile, Module, ModuleStatus, PAGE, flags_of_page, load_bias, loads, memory_end,
 };
 
 /// Directory of build-id links that distributions install debug files to.
@@ -102,7 +102,7 @@ impl Placement {
         };
         let bias = load_bias(elf, &loaded.mappings);
         let end = loaded.mapped_end().max(memory_end(elf, bias));
-        Placement { bias, end, loads: elf.loads().cloned().collect() }
+        Placement { bias, end, loads: loads(elf) }
     }
 }
 
@@ -251,15 +251,14 @@ pub(super) fn build_id_of_file(bytes: &[u8]) -> Option<BuildId> {
     })
 }
 
+/// The section headers, or none if their table does not fit.
 fn sections(bytes: &[u8], headers: &ElfHeaders) -> Vec<SectionHeader> {
-    let (offset, count) = (headers.header.e_shoff, u64::from(headers.header.e_shnum));
-    let size = SectionHeader::size(Ctx::new(Container::Big, Endian::Little)) as u64;
-    let table = clipped(bytes, offset, count * size);
-    if offset == 0 || table.len() as u64 != count * size {
+    let (offset, count) = (headers.header.e_shoff, usize::from(headers.header.e_shnum));
+    if offset == 0 || count == 0 || offset > bytes.len() as u64 {
         return Vec::new();
     }
-    SectionHeader::parse(table, 0, count as usize, Ctx::new(Container::Big, Endian::Little))
-        .unwrap_or_default()
+    let context = Ctx::new(Container::Big, Endian::Little);
+    SectionHeader::parse(bytes, offset as usize, count, context).unwrap_or_default()
 }
 
 /// Whether a file only carries debug sections, its code removed (`objcopy --only-keep-debug`).
@@ -277,7 +276,7 @@ struct Comparison {
 
 /// Compares every page of the file that is in the core and that nobody writes: relocated data differs.
 fn compare(loaded: &LoadedFile, core: &AddressSpace<'_>, file: &[u8], headers: &ElfHeaders) -> Comparison {
-    let loads: Vec<_> = headers.loads().cloned().collect();
+    let loads = loads(headers);
     let bias = load_bias(headers, &loaded.mappings);
     let mut equal_pages = 0;
     for mapping in &loaded.mappings {

@@ -19,6 +19,8 @@ use super::notes::FileMapping;
 const DELETED: &str = " (deleted)";
 /// Page size of x86-64.
 pub(super) const PAGE: u64 = 4096;
+/// Most `PT_LOAD`s of a module that are looked at; linkers write two to six.
+const MOST_LOADS: usize = 64;
 
 /// What was found on disk for a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,6 +160,13 @@ pub(super) struct LoadedFile {
 pub(super) fn loaded_files(files: &[FileMapping], core: &AddressSpace<'_>) -> Vec<LoadedFile> {
     let mut files: Vec<&FileMapping> = files.iter().filter(|file| file.start < file.end).collect();
     files.sort_by_key(|file| file.start);
+    let mut free = 0;
+    // Memory maps one file at a time; a note that says otherwise must not multiply the work.
+    files.retain(|file| {
+        let disjoint = file.start >= free;
+        free = if disjoint { file.end } else { free };
+        disjoint
+    });
     let mut loaded: Vec<LoadedFile> = Vec::new();
     let mut latest_by_path = rustc_hash::FxHashMap::default();
     for file in files {
@@ -269,6 +278,11 @@ pub(super) fn load_bias(elf: &ElfHeaders, mappings: &[FileMapping]) -> u64 {
     }
     // No header fits: the best guess is a file mapped as one piece.
     mappings.first().map_or(0, |mapping| mapping.start.wrapping_sub(mapping.file_offset))
+}
+
+/// The `PT_LOAD`s of a module.
+pub(super) fn loads(elf: &ElfHeaders) -> Vec<ProgramHeader> {
+    elf.loads().take(MOST_LOADS).cloned().collect()
 }
 
 /// First address after the last segment, rounded up to a page.

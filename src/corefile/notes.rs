@@ -132,11 +132,10 @@ fn thread(machine: Machine, content: &[u8]) -> Option<ThreadNote> {
     const CURRENT_SIGNAL: usize = 12;
     const TID: usize = 32;
     const REGISTERS: usize = 112;
-    const AFTER_REGISTERS: usize = REGISTERS + 27 * 8;
     Some(ThreadNote {
         tid: i32_at(content, TID)?,
         signal: i32::from(i16::from_le_bytes(array_at(content, CURRENT_SIGNAL)?)),
-        registers: Registers::decode(machine, content.get(REGISTERS..AFTER_REGISTERS)?),
+        registers: Registers::decode(machine, content.get(REGISTERS..)?)?,
     })
 }
 

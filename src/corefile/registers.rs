@@ -15,13 +15,14 @@ pub struct Registers {
 }
 
 impl Registers {
-    /// Decodes the register block of `NT_PRSTATUS`; registers that are cut off read as absent.
-    pub(super) fn decode(machine: Machine, block: &[u8]) -> Registers {
+    /// Decodes the register block that `bytes` begin with; `None` if they end before it does.
+    pub(super) fn decode(machine: Machine, bytes: &[u8]) -> Option<Registers> {
         let names = match machine {
             Machine::X86_64 => &X86_64,
         };
-        let values = block.as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes));
-        Registers { all: names.iter().copied().zip(values).collect() }
+        let values = bytes.as_chunks::<8>().0.get(..names.len())?.iter();
+        let values = values.map(|value| u64::from_le_bytes(*value));
+        Some(Registers { all: names.iter().copied().zip(values).collect() })
     }
 
     /// All registers, in the kernel's order.
@@ -34,22 +35,22 @@ impl Registers {
         self.all.iter().find(|(known, _)| *known == name).map(|&(_, value)| value)
     }
 
-    /// Instruction pointer; 0 when the note was cut off.
+    /// Instruction pointer.
     pub fn rip(&self) -> u64 {
         self.get("rip").unwrap_or(0)
     }
 
-    /// Stack pointer; 0 when the note was cut off.
+    /// Stack pointer.
     pub fn rsp(&self) -> u64 {
         self.get("rsp").unwrap_or(0)
     }
 
-    /// Frame pointer by convention (an ordinary register in optimised code); 0 when the note was cut off.
+    /// Frame pointer by convention (an ordinary register in optimised code).
     pub fn rbp(&self) -> u64 {
         self.get("rbp").unwrap_or(0)
     }
 
-    /// Base of thread-local storage; 0 when the note was cut off.
+    /// Base of thread-local storage.
     pub fn fs_base(&self) -> u64 {
         self.get("fs_base").unwrap_or(0)
     }

@@ -7,15 +7,18 @@
 mod attributes;
 mod dict;
 mod error;
+mod frame;
 mod gc;
 mod instance;
 mod interpreter;
 mod items;
 pub mod layouts;
+mod lines;
 mod names;
 mod preview;
 mod pymalloc;
 mod references;
+mod roots;
 pub mod semantics;
 mod shapes;
 mod size;
@@ -28,21 +31,26 @@ mod words;
 pub use attributes::{AttributeName, Lookup, get_attribute, instance_attributes, lookup};
 pub use dict::{DictItems, DictTable, dict_get, dict_items};
 pub use error::PythonError;
+pub use frame::{
+    Frame, FrameLocal, StackDamage, ThreadExceptions, frame_of_object, generator_frame, thread_exceptions, thread_frames,
+};
 pub use gc::{GcList, GcState, Generation, GenerationCounters};
 pub use interpreter::{Gil, Interpreter, ThreadState};
 pub use items::{ItemKey, Items, get_item, items};
 pub use preview::{Preview, PreviewLimits, Values, escape_text, float_repr, preview, quote_bytes, quote_text};
+pub use lines::line_of;
 pub use pymalloc::{Arena, ClassFigures, LiveBlocks, Pool, PymallocFigures, arenas, for_each_pool};
 pub use references::{Attributes, Gap, Referent, References, dict_slot, managed_place};
+pub use roots::{RootKind, RootReference, roots};
 pub use semantics::{PyVersion, Semantics, type_flags};
-pub use size::size_of;
+pub use size::{SizeRule, object_size, size_of};
 pub use slot::Slot;
-pub use types::{TypeId, TypeInfo, TypeTable, Walk, WalkKind};
+pub use types::{TypeId, TypeInfo, TypeTable, Walk, WalkKind, is_type};
 pub use values::{read_bytes, read_int, read_str};
 pub use words::{ReadField, half, word};
 
 use crate::corefile::{Address, AddressSpace, Inputs};
-use crate::debuginfo::{Binaries, DwarfIndex};
+use crate::debuginfo::Binaries;
 use crate::layout::{DwarfSource, LayoutSource, Resolution, Resolver, Table};
 use layouts::Layouts;
 use shapes::Shapes;
@@ -96,6 +104,10 @@ pub struct Landmarks {
     pub object_type: Address,
     /// `None`.
     pub none: Address,
+    /// The type of capsules.
+    pub capsule_type: Address,
+    /// The function `PyCapsule_GetPointer`.
+    pub capsule_get_pointer: Address,
     /// What a set keeps in the place of a removed element (`_dummy_struct`).
     pub set_dummy: Address,
 }
@@ -154,6 +166,8 @@ impl<'core> Runtime<'core> {
             type_type: symbol("PyType_Type").unwrap_or(0),
             object_type: symbol("PyBaseObject_Type").unwrap_or(0),
             none: symbol("_Py_NoneStruct").unwrap_or(0),
+            capsule_type: symbol("PyCapsule_Type").unwrap_or(0),
+            capsule_get_pointer: symbol("PyCapsule_GetPointer").unwrap_or(0),
             set_dummy: symbol("_dummy_struct").or_else(|| symbol("_PySet_Dummy")).unwrap_or(0),
         };
         let mapped_bytes =

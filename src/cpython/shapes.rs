@@ -71,7 +71,7 @@ const LINES: &[Line] = &[
     ("dict_reversekeyiterator", "dictiterobject", &["di_dict", "di_result"], &[], &[]),
     ("dict_reversevalueiterator", "dictiterobject", &["di_dict", "di_result"], &[], &[]),
     ("dict_reverseitemiterator", "dictiterobject", &["di_dict", "di_result"], &[], &[]),
-    ("enumerate", "enumobject", &["en_sit", "en_result", "en_longindex", "one"], &[], &[]),
+    ("enumerate", "enumobject", &["en_sit", "en_result", "en_longindex"], &["one"], &[]),
     ("reversed", "reversedobject", &["seq"], &[], &[]),
     ("map", "mapobject", &["iters", "func"], &[], &[]),
     ("filter", "filterobject", &["it", "func"], &[], &[]),

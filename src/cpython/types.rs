@@ -2,10 +2,11 @@
 //!
 //! Knows `PyTypeObject`, inheritance and which traversal a type runs; refuses to read instances.
 
-use super::dict::dict_items;
+use super::dict::{dict_get, dict_items};
 use super::semantics::type_flags;
 use super::shapes::FieldEdge;
 use super::size::SizeRule;
+use super::size_modules::ModuleSize;
 use super::words::{ReadField, at, word};
 use super::{PythonError, Runtime, instance::InstanceParts, values};
 use crate::corefile::Address;
@@ -69,6 +70,8 @@ pub enum WalkKind {
     Fixed,
     /// Items of a tuple.
     Tuple,
+    /// A named tuple made in C: so many items, of which a tuple shows the first.
+    StructSequence(u32),
     /// Items of a list.
     List,
     /// Keys and values.
@@ -131,6 +134,10 @@ pub struct TypeTable {
     subtype_traverse: Address,
     /// The interned str `__sizeof__`, by which overriding classes are recognised.
     sizeof_name: Address,
+    /// Formulas of `__sizeof__` functions of C modules.
+    module_sizes: Vec<ModuleSize>,
+    /// Their numbers by function; `None`: nothing describes the function.
+    module_size_numbers: FxHashMap<Address, Option<u32>>,
 }
 
 impl TypeTable {
@@ -176,7 +183,8 @@ impl TypeTable {
         if self.by_address.contains_key(&address) {
             return;
         }
-        if let Some(info) = TypeInfo::read(runtime, self, address) {
+        let size_rule = SizeRule::of(runtime, self, address);
+        if let Some(info) = TypeInfo::read(runtime, self, address, size_rule) {
             self.by_address.insert(address, TypeId(self.types.len() as u32));
             self.types.push(info);
         }
@@ -243,9 +251,34 @@ impl TypeTable {
     pub fn sizeof_name(&self) -> Address {
         self.sizeof_name
     }
+
+    /// The formula that [`SizeRule::Module`] numbers.
+    #[inline]
+    pub fn module_size(&self, number: u32) -> Option<&ModuleSize> {
+        self.module_sizes.get(number as usize)
+    }
+
+    /// Number of the formula of the `__sizeof__` function that the type named `tp_name` defines; `None` if nothing
+    /// describes it.
+    pub(super) fn module_size_rule(
+        &mut self,
+        runtime: &Runtime<'_>,
+        tp_name: &str,
+        function: Address,
+    ) -> Option<u32> {
+        if let Some(&known) = self.module_size_numbers.get(&function) {
+            return known;
+        }
+        let number = ModuleSize::resolve(runtime, tp_name, function).map(|formula| {
+            self.module_sizes.push(formula);
+            (self.module_sizes.len() - 1) as u32
+        });
+        self.module_size_numbers.insert(function, number);
+        number
+    }
 }
 
-/// Whether the word `candidate` is the address of a finished type object: its own type is a metatype.
+/// Whether the word `candidate` is the address of a type object in use: its own type is a metatype.
 pub fn is_type(runtime: &Runtime<'_>, candidate: Address) -> bool {
     let l = &runtime.layouts;
     let Ok(bytes) = runtime.space.slice(candidate, l.type_.size as usize) else { return false };
@@ -256,7 +289,14 @@ pub fn is_type(runtime: &Runtime<'_>, candidate: Address) -> bool {
                 .space
                 .field(metatype, l.type_.flags)
                 .is_ok_and(|flags| flags & type_flags::TYPE_SUBCLASS != 0 && flags & type_flags::READY != 0));
-    is_meta && candidate % 8 == 0 && word(bytes, at(l.type_.flags)) & type_flags::READY != 0
+    let ready = word(bytes, at(l.type_.flags)) & type_flags::READY != 0;
+    // 3.11 makes instances of static types that it never finished (positions_iterator, Objects/codeobject.c).
+    let unfinished = || {
+        metatype == runtime.landmarks.type_type
+            && runtime.binaries.containing(candidate).is_some()
+            && runtime.binaries.containing(word(bytes, at(l.type_.dealloc))).is_some()
+    };
+    is_meta && candidate.is_multiple_of(8) && (ready || unfinished())
 }
 
 /// Closes a set of types under bases, metatypes and subclasses.
@@ -389,7 +429,7 @@ fn sizeof_name(runtime: &Runtime<'_>) -> Address {
 }
 
 impl TypeInfo {
-    fn read(runtime: &Runtime<'_>, table: &TypeTable, address: Address) -> Option<Self> {
+    fn read(runtime: &Runtime<'_>, table: &TypeTable, address: Address, size_rule: SizeRule) -> Option<Self> {
         let (space, l) = (&runtime.space, &runtime.layouts);
         let bytes = space.slice(address, l.type_.size as usize).ok()?;
         let flags = word(bytes, at(l.type_.flags));
@@ -411,7 +451,7 @@ impl TypeInfo {
             preheader: runtime.semantics.preheader(flags),
             parts: InstanceParts::of(runtime, address, base, walk.kind == WalkKind::Machine),
             walk,
-            size_rule: SizeRule::of(runtime, table, address),
+            size_rule,
         })
     }
 
@@ -419,6 +459,12 @@ impl TypeInfo {
     #[inline]
     pub fn has_gc(&self) -> bool {
         self.flags & type_flags::HAVE_GC != 0
+    }
+
+    /// Whether sizes of instances are lower bounds; see [`SizeRule::Bound`].
+    #[inline]
+    pub fn size_is_bound(&self) -> bool {
+        self.size_rule == SizeRule::Bound
     }
 
     /// Whether instances are types.
@@ -460,11 +506,12 @@ const MAX_BASES: usize = 1000;
 fn walk_of(runtime: &Runtime<'_>, flags: u64, base: Address, traverse: Address) -> Walk {
     let (space, l) = (&runtime.space, &runtime.layouts.type_);
     let fixed = |fields: &[FieldEdge]| Walk { fields: fields.into(), kind: WalkKind::Fixed };
-    // The topmost base that runs the same traversal has defined it.
+    // The topmost base that runs the same traversal has defined it. Types without one all inherit from `object`,
+    // which says nothing of their members.
     let mut owner = base;
     for _ in 0..MAX_BASES {
         match space.field(owner, l.base) {
-            Ok(next) if next != 0 && space.field(next, l.traverse) == Ok(traverse) => owner = next,
+            Ok(next) if next != 0 && traverse != 0 && space.field(next, l.traverse) == Ok(traverse) => owner = next,
             _ => break,
         }
     }
@@ -482,6 +529,9 @@ fn walk_of(runtime: &Runtime<'_>, flags: u64, base: Address, traverse: Address) 
     if name == "numpy.ndarray" {
         return kind(WalkKind::NumpyArray);
     }
+    if let Some(items) = struct_sequence_items(runtime, flags, base) {
+        return kind(WalkKind::StructSequence(items));
+    }
     if traverse != 0 && flags & type_flags::HAVE_GC != 0 {
         return kind(WalkKind::Machine);
     }
@@ -495,3 +545,14 @@ fn walk_of(runtime: &Runtime<'_>, flags: u64, base: Address, traverse: Address) 
     }
 }
 
+/// Number of items of a struct sequence's instances, shown or not (Objects/structseq.c: the type's attribute
+/// `n_fields`); `None` for other types.
+fn struct_sequence_items(runtime: &Runtime<'_>, flags: u64, base: Address) -> Option<u32> {
+    if flags & type_flags::TUPLE_SUBCLASS == 0 {
+        return None;
+    }
+    let attributes = type_dict(runtime, base);
+    dict_get(runtime, attributes, "n_unnamed_fields")?;
+    let count = values::read_int(runtime, dict_get(runtime, attributes, "n_fields")?).ok()??;
+    u32::try_from(count).ok()
+}

@@ -6,6 +6,8 @@ pub mod dwarf;
 mod elf;
 mod error;
 mod field;
+#[cfg(test)]
+mod symbol_tests;
 mod symbols;
 
 pub use binaries::Binaries;

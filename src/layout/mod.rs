@@ -5,6 +5,8 @@ mod dwarf;
 mod error;
 mod resolver;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use crate::debuginfo::{Bits, Field};
 pub use dwarf::DwarfSource;

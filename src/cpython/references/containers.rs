@@ -28,6 +28,12 @@ pub fn tuple(runtime: &Runtime<'_>, object: Address, each: &mut impl FnMut(Refer
     items(runtime, start, length, each)
 }
 
+/// All items of a struct sequence, more than its length as a tuple may say (Objects/structseq.c, `structseq_traverse`).
+pub fn struct_sequence(runtime: &Runtime<'_>, object: Address, count: u32, each: &mut impl FnMut(Referent)) -> Result {
+    let start = object.wrapping_add(u64::from(runtime.layouts.tuple.items.offset));
+    items(runtime, start, u64::from(count), each)
+}
+
 /// Items of a list (Objects/listobject.c, `list_traverse`).
 #[inline]
 pub fn list(runtime: &Runtime<'_>, object: Address, each: &mut impl FnMut(Referent)) -> Result {

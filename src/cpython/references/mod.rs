@@ -8,7 +8,7 @@ mod frames;
 mod native;
 
 use super::instance::DictPlace;
-use super::semantics::{ManagedDict, ValuesHeader};
+use super::semantics::{ManagedDict, ValuesHeader, type_flags};
 use super::types::{TypeInfo, WalkKind};
 use super::words::{ReadField, at, word};
 use super::{DictTable, Runtime, Slot};
@@ -78,6 +78,7 @@ impl<'r, 'core> References<'r, 'core> {
         match info.walk.kind {
             WalkKind::Fixed => Ok(()),
             WalkKind::Tuple => Ok(containers::tuple(self.runtime, object, each)?),
+            WalkKind::StructSequence(items) => Ok(containers::struct_sequence(self.runtime, object, items, each)?),
             WalkKind::List => Ok(containers::list(self.runtime, object, each)?),
             WalkKind::Dict => Ok(containers::dict(self.runtime, object, each)?),
             WalkKind::OrderedDict => Ok(containers::ordered_dict(self.runtime, object, each)?),
@@ -91,6 +92,10 @@ impl<'r, 'core> References<'r, 'core> {
             WalkKind::CFunction => Ok(containers::cfunction(self.runtime, object, each)?),
             WalkKind::Module => native::module_state(self.runtime, &mut self.code, object, each),
             WalkKind::NumpyArray => Ok(native::numpy_array(self.runtime, object, each)?),
+            // A static type is not the collector's (`type_is_gc`), so that metatypes do not expect to traverse one.
+            WalkKind::Machine if info.is_metatype() && !is_heap_type(self.runtime, object) => {
+                Ok(containers::type_object(self.runtime, object, each)?)
+            }
             WalkKind::Machine => native::follow(self.runtime, &mut self.code, info, object, each),
             WalkKind::Scan => {
                 native::scan_object(self.runtime, info, object, each)?;
@@ -141,6 +146,12 @@ impl<'r, 'core> References<'r, 'core> {
         }
         Ok(())
     }
+}
+
+/// Whether the type object at `type_` was made at run time.
+fn is_heap_type(runtime: &Runtime<'_>, type_: Address) -> bool {
+    let flags = runtime.space.field(type_, runtime.layouts.type_.flags);
+    flags.is_ok_and(|flags| flags & type_flags::HEAPTYPE != 0)
 }
 
 /// Reports a reference unless it is NULL.

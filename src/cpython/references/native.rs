@@ -10,7 +10,7 @@ use crate::cpython::types::TypeInfo;
 use crate::cpython::words::{ReadField, word};
 use crate::cpython::{Runtime, Slot};
 use crate::graph::EdgeKind;
-use crate::machine::{self, CodeCache, Stop, Visit};
+use crate::machine::{self, CodeCache, Hook, Stop, Visit};
 
 /// Unbound calls that are resolved in one traversal before giving up.
 const MAX_REBINDINGS: usize = 16;
@@ -44,9 +44,11 @@ fn run(
     object: Address,
 ) -> Result<Vec<Visit>, Stop> {
     let mut visits = Vec::new();
+    let capsule = capsule_pointer(runtime, object);
+    let hooks = |target| capsule.filter(|(function, _)| *function == target).map(|(_, pointer)| Hook::Return(pointer));
     for _ in 0..MAX_REBINDINGS {
         visits.clear();
-        match machine::traverse(&Mapped(runtime), code, entry, object, &|_| None, &mut |v| visits.push(v)) {
+        match machine::traverse(&Mapped(runtime), code, entry, object, &hooks, &mut |v| visits.push(v)) {
             Err(Stop::UnboundCall { got_slot }) => match runtime.binaries.unbound_target(got_slot) {
                 Some(target) => code.bind(got_slot, target),
                 None => return Err(Stop::UnboundCall { got_slot }),
@@ -56,6 +58,18 @@ fn run(
         }
     }
     Err(Stop::StepLimit)
+}
+
+/// What `PyCapsule_GetPointer` answers to the traversal that a capsule brings along (3.13): its name, which the
+/// function would compare first, is the one it was made with. `None` for other objects.
+fn capsule_pointer(runtime: &Runtime<'_>, object: Address) -> Option<(Address, u64)> {
+    let l = &runtime.layouts;
+    let pointer = l.capsule.pointer?;
+    let marks = &runtime.landmarks;
+    if runtime.space.field(object, l.object.type_).ok()? != marks.capsule_type {
+        return None;
+    }
+    Some((marks.capsule_get_pointer, runtime.space.field(object, pointer).ok()?))
 }
 
 /// Follows the type's own `tp_traverse`; scans the object instead where that is not possible.

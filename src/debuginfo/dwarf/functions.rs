@@ -4,7 +4,7 @@
 use gimli::constants;
 use rayon::prelude::*;
 
-use super::types::{is_pointer, is_struct};
+use super::types::is_pointer;
 use super::units::{Die, DieOffset, UnitSlot, Units};
 
 /// How many ranges of one function are looked at; compilers emit one, or two with a cold part.
@@ -73,29 +73,28 @@ fn start_addresses(units: &Units<'_>, die: &Die<'_, '_>) -> Vec<u64> {
     starts
 }
 
-/// Struct types that a function has pointers to: its first parameter first, then its local variables and those
-/// of functions inlined into it in the order of declaration.
-pub(super) fn structs_worked_on<'u, 'd>(
+/// Types that a function has pointers to: its first parameter first, then its local variables and those of
+/// functions inlined into it in the order of declaration.
+pub(super) fn types_worked_on<'u, 'd>(
     units: &'u Units<'d>,
     function: DieOffset,
-) -> impl Iterator<Item = Die<'u, 'd>> {
+) -> impl Iterator<Item = DieOffset> + use<'u, 'd> {
     let concrete = units.die_at(function);
     // A local that the optimiser removed is still listed in the function's abstract instance.
     let origin = concrete.as_ref().and_then(|die| units.origin_of(die));
-    let first_parameter = [concrete.clone(), origin.clone()]
-        .into_iter()
-        .flatten()
+    let mut instances = [concrete.clone(), origin.clone()].into_iter().flatten();
+    let first_parameter = instances
         .find_map(|die| die.children().find(|child| child.tag == constants::DW_TAG_formal_parameter));
     let variables = [concrete, origin]
         .into_iter()
         .flatten()
         .flat_map(|die| die.descendants())
         .filter(|die| matches!(die.tag, constants::DW_TAG_variable | constants::DW_TAG_formal_parameter));
-    first_parameter.into_iter().chain(variables).filter_map(|die| pointee_struct(units, &die))
+    first_parameter.into_iter().chain(variables).filter_map(|die| pointee(units, &die))
 }
 
-/// The struct that a variable is a pointer to.
-fn pointee_struct<'u, 'd>(units: &'u Units<'d>, variable: &Die<'_, 'd>) -> Option<Die<'u, 'd>> {
+/// The type that a variable is a pointer to.
+fn pointee<'d>(units: &Units<'d>, variable: &Die<'_, 'd>) -> Option<DieOffset> {
     let pointer = units.peel(units.type_of(variable)?).filter(|die| is_pointer(die.tag))?;
-    units.peel(units.type_of(&pointer)?).filter(|die| is_struct(die.tag) && !die.declaration)
+    units.type_of(&pointer)
 }

@@ -7,6 +7,8 @@
 mod functions;
 mod names;
 mod pointers;
+#[cfg(test)]
+mod tests;
 mod types;
 mod units;
 
@@ -61,7 +63,7 @@ pub struct Member {
 pub struct Function {
     /// Its name in the source.
     pub name: String,
-    /// The source file of its unit, as the compiler was given it.
+    /// The source file it was compiled from, as the compiler was given it.
     pub unit: Option<String>,
     die: DieOffset,
 }
@@ -157,7 +159,10 @@ impl<'d> DwarfIndex<'d> {
         let offset = index.starting_at(link_address)?;
         let die = self.units.die_at(offset)?;
         let name = self.units.name_of(&die)?.to_owned();
-        Some(Function { name, unit: die.slot.name().map(str::to_owned), die: offset })
+        // With link-time optimisation the code is in an artificial unit, away from its source.
+        let source = self.units.origin_of(&die);
+        let unit = source.as_ref().unwrap_or(&die).slot.name().map(str::to_owned);
+        Some(Function { name, unit, die: offset })
     }
 
     /// The struct that the function at a link-time address works on, given the size in bytes that it must have.
@@ -174,9 +179,10 @@ impl<'d> DwarfIndex<'d> {
         let function = self.function_at(link_address)?;
         let definition = |name: &str| self.definition(name);
         let mut objects = ObjectStructs::new(&self.units, is_object, &definition);
-        functions::structs_worked_on(&self.units, function.die)
-            .filter_map(|die| self.struct_ref(&die))
-            .find(|found| found.size == size && objects.contains(found.die))
+        functions::types_worked_on(&self.units, function.die).find_map(|ty| {
+            let found = self.struct_ref(&self.units.peel(ty)?)?;
+            (found.size == size && objects.contains(ty)).then_some(found)
+        })
     }
 
     /// The members of a struct that are pointers to objects, by offset: through embedded structs, unions and

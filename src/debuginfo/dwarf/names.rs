@@ -214,14 +214,16 @@ fn read_sibling(
     attributes: &[AttributeSpecification],
     wanted: bool,
 ) -> gimli::Result<Option<usize>> {
-    // Producers put DW_AT_sibling last, so that all before it is passed over at once.
-    match attributes.split_last() {
-        Some((last, before)) if wanted && last.name() == constants::DW_AT_sibling => {
-            entries.skip_attributes(before)?;
-            Ok(unit_reference(&entries.read_attribute(*last)?.value()))
-        }
-        _ => entries.skip_attributes(attributes).map(|()| None),
-    }
+    // Looked for from the end, where most producers put it; what is before it is passed over at once.
+    let position = attributes.iter().rposition(|spec| spec.name() == constants::DW_AT_sibling);
+    let Some((position, spec)) = position.filter(|_| wanted).and_then(|at| Some((at, *attributes.get(at)?)))
+    else {
+        return entries.skip_attributes(attributes).map(|()| None);
+    };
+    entries.skip_attributes(attributes.get(..position).unwrap_or_default())?;
+    let sibling = unit_reference(&entries.read_attribute(spec)?.value());
+    entries.skip_attributes(attributes.get(position + 1..).unwrap_or_default())?;
+    Ok(sibling)
 }
 
 /// 32 bits are enough to leave few false candidates, and let an index entry fit in 64.

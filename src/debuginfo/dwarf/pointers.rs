@@ -103,9 +103,10 @@ impl<'s, 'u, 'd, 'p> PointerScan<'s, 'u, 'd, 'p> {
                 self.note(base, path);
             }
         } else if is_struct(die.tag) {
-            for member in units.raw_members(&die) {
+            for child in die.children() {
                 let Some(left) = self.members_left.checked_sub(1) else { return };
                 self.members_left = left;
+                let Some(member) = units.raw_member(&child) else { continue };
                 let offset = (member.first_bit / 8).checked_add(base);
                 if let (None, Some(offset)) = (member.bit_size, offset) {
                     self.visit(member.ty, offset, &joined(path, member.name), depth);

@@ -80,7 +80,8 @@ impl<'d> Units<'d> {
         die.children().filter_map(|child| self.raw_member(&child))
     }
 
-    fn raw_member(&self, child: &Die<'_, 'd>) -> Option<RawMember<'d>> {
+    /// The member that a child of a struct describes; `None` for other children.
+    pub fn raw_member(&self, child: &Die<'_, 'd>) -> Option<RawMember<'d>> {
         let inherited = child.tag == constants::DW_TAG_inheritance;
         // A static member of a C++ class is a declaration, and has no place in the object.
         if !(inherited || child.tag == constants::DW_TAG_member) || child.declaration {
@@ -180,13 +181,12 @@ impl<'d> Units<'d> {
         visit: &mut dyn FnMut(RawMember<'d>) -> bool,
     ) -> bool {
         let Some(depth) = depth.checked_sub(1) else { return false };
-        for mut member in self.raw_members(die) {
-            let (Some(left), Some(first_bit)) =
-                (budget.checked_sub(1), member.first_bit.checked_add(base_bit))
-            else {
-                return false;
-            };
+        for child in die.children() {
+            // Every child counts, so that no file can make a question take long.
+            let Some(left) = budget.checked_sub(1) else { return false };
             *budget = left;
+            let Some(mut member) = self.raw_member(&child) else { continue };
+            let Some(first_bit) = member.first_bit.checked_add(base_bit) else { continue };
             member.first_bit = first_bit;
             let stop = match member.name {
                 Some(_) => visit(member),

@@ -1,0 +1,7 @@
+//! L5: questions about a heap. One file, one question, one owned result.
+//!
+//! Knows objects, edges and their meaning; refuses to know text, JSON and memory layouts.
+
+mod collector;
+
+pub use collector::{Collection, WhyUncollected, collect};

@@ -1,0 +1,56 @@
+//! The references of all objects as one adjacency.
+
+use super::{ObjectId, ObjectTable};
+use crate::cpython::{References, Runtime};
+use crate::graph::{Adjacency, Edge, EdgeKind};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Who refers to whom.
+#[derive(Debug)]
+pub struct HeapGraph {
+    /// References by source, in the order in which traversal reports them.
+    pub forward: Adjacency,
+    /// References to addresses where no object is known.
+    pub dangling: u64,
+    /// Objects whose references are known in part only.
+    pub partial: u64,
+}
+
+/// Reads the references of every object, in parallel and deterministically.
+///
+/// # Errors
+/// There are more objects than an edge can name.
+pub fn build_graph(runtime: &Runtime<'_>, objects: &ObjectTable) -> Result<HeapGraph, TooManyObjects> {
+    if objects.len() > Edge::MAX_NODES {
+        return Err(TooManyObjects { objects: objects.len() });
+    }
+    let (dangling, partial) = (AtomicU64::new(0), AtomicU64::new(0));
+    let forward = Adjacency::build(objects.len(), |nodes, builder| {
+        let mut references = References::new(runtime);
+        let (mut lost, mut gaps) = (0, 0);
+        for node in nodes {
+            let id = ObjectId(node);
+            let info = runtime.types.get(objects.type_id(id));
+            let visited = references.visit(info, objects.address(id), &mut |referent| {
+                match objects.find(referent.target) {
+                    Some(target) => builder.edge(Edge::new(target.0, referent.kind)),
+                    None if referent.kind == EdgeKind::Inferred => {}
+                    None => lost += 1,
+                }
+            });
+            gaps += u64::from(visited.is_err());
+            builder.end_node();
+        }
+        dangling.fetch_add(lost, Ordering::Relaxed);
+        partial.fetch_add(gaps, Ordering::Relaxed);
+    });
+    Ok(HeapGraph { forward, dangling: dangling.into_inner(), partial: partial.into_inner() })
+}
+
+/// The heap has more objects than an edge can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this heap has {objects} objects; graphs are limited to 2^30; `types` and `objects` still work")]
+pub struct TooManyObjects {
+    /// Objects found.
+    pub objects: usize,
+}

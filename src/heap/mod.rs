@@ -1,0 +1,15 @@
+//! L4: from a runtime to a dense, closed graph.
+//!
+//! Every object gets a number; its address, type, size and flags are columns, its references a compressed adjacency.
+//! Knows ids and columns; refuses to know how a dict is laid out ([`crate::cpython`] does) and what anybody asks.
+//! Nothing from [`ObjectTable`] on borrows the core.
+
+mod census;
+mod edges;
+mod index;
+mod table;
+
+pub use census::{Census, CensusGaps, census};
+pub use edges::{HeapGraph, TooManyObjects, build_graph};
+pub use index::ObjectIndex;
+pub use table::{ObjectFlags, ObjectId, ObjectTable};

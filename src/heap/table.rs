@@ -1,0 +1,277 @@
+//! The columns: one row for each object, in order of address.
+
+use super::ObjectIndex;
+use crate::corefile::Address;
+use crate::cpython::{Generation, TypeId};
+use rustc_hash::FxHashMap;
+
+/// Dense number of an object, in order of its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectId(pub u32);
+
+/// What is known of an object besides type and size, in one byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct ObjectFlags(u8);
+
+/// Bits that hold the generation; 7 stands for "not tracked".
+const GENERATION: u8 = 0b0000_0111;
+const UNTRACKED: u8 = 7;
+const FINALIZED: u8 = 0b0000_1000;
+const IMMORTAL: u8 = 0b0001_0000;
+const OUTSIDE_POOLS: u8 = 0b0010_0000;
+
+impl ObjectFlags {
+    /// An object the collector does not track.
+    pub const UNTRACKED: Self = Self(UNTRACKED);
+
+    /// On which of the collector's lists the object is; `None` when it is not tracked.
+    #[inline]
+    pub fn generation(self) -> Option<Generation> {
+        match self.0 & GENERATION {
+            UNTRACKED => None,
+            generation => Some(Generation::from_u8(generation)),
+        }
+    }
+
+    /// Whether the collector tracks it.
+    #[inline]
+    pub fn is_tracked(self) -> bool {
+        self.0 & GENERATION != UNTRACKED
+    }
+
+    /// `tp_finalize` has been called for it already.
+    #[inline]
+    pub fn is_finalized(self) -> bool {
+        self.0 & FINALIZED != 0
+    }
+
+    /// Its refcount says that it is never to be freed (PEP 683).
+    #[inline]
+    pub fn is_immortal(self) -> bool {
+        self.0 & IMMORTAL != 0
+    }
+
+    /// It lies in no pool of pymalloc: larger than 512 bytes with its head, or static.
+    #[inline]
+    pub fn is_outside_pools(self) -> bool {
+        self.0 & OUTSIDE_POOLS != 0
+    }
+
+    /// The same with the generation replaced.
+    #[must_use]
+    pub fn with_generation(self, generation: Option<Generation>) -> Self {
+        Self(self.0 & !GENERATION | generation.map_or(UNTRACKED, |generation| generation as u8))
+    }
+
+    /// The same, finalized if `yes`.
+    #[must_use]
+    pub fn with_finalized(self, yes: bool) -> Self {
+        Self(if yes { self.0 | FINALIZED } else { self.0 })
+    }
+
+    /// The same, immortal if `yes`.
+    #[must_use]
+    pub fn with_immortal(self, yes: bool) -> Self {
+        Self(if yes { self.0 | IMMORTAL } else { self.0 })
+    }
+
+    /// The same, outside pymalloc's pools if `yes`.
+    #[must_use]
+    pub fn with_outside_pools(self, yes: bool) -> Self {
+        Self(if yes { self.0 | OUTSIDE_POOLS } else { self.0 })
+    }
+}
+
+/// One object, before it has a number.
+#[derive(Clone, Copy, Debug)]
+pub struct Found {
+    /// Its address.
+    pub address: Address,
+    /// Its type.
+    pub type_id: TypeId,
+    /// `sys.getsizeof()`, in bytes.
+    pub size: u64,
+    /// Its flags.
+    pub flags: ObjectFlags,
+}
+
+/// A stretch of objects in order of address, as columns.
+#[derive(Clone, Debug, Default)]
+pub struct Columns {
+    addresses: Vec<Address>,
+    types: Vec<TypeId>,
+    sizes: Vec<u32>,
+    flags: Vec<ObjectFlags>,
+    large: Vec<(Address, u64)>,
+}
+
+impl Columns {
+    /// Appends an object; addresses must ascend.
+    #[inline]
+    pub fn push(&mut self, found: Found) {
+        self.addresses.push(found.address);
+        self.types.push(found.type_id);
+        self.flags.push(found.flags);
+        // u32::MAX stands for "see the overflow map".
+        match u32::try_from(found.size) {
+            Ok(size) if size != u32::MAX => self.sizes.push(size),
+            _ => {
+                self.sizes.push(u32::MAX);
+                self.large.push((found.address, found.size));
+            }
+        }
+    }
+
+    /// Appends all of `other`, which lies higher.
+    pub fn append(&mut self, mut other: Self) {
+        self.addresses.append(&mut other.addresses);
+        self.types.append(&mut other.types);
+        self.sizes.append(&mut other.sizes);
+        self.flags.append(&mut other.flags);
+        self.large.append(&mut other.large);
+    }
+
+    /// Makes room for `count` more objects.
+    pub fn reserve(&mut self, count: usize) {
+        self.addresses.reserve_exact(count);
+        self.types.reserve_exact(count);
+        self.sizes.reserve_exact(count);
+        self.flags.reserve_exact(count);
+    }
+
+    /// Objects in it.
+    pub fn len(&self) -> usize {
+        self.addresses.len()
+    }
+
+    /// The rows, in order.
+    pub fn into_rows(self) -> impl Iterator<Item = Found> {
+        let large: FxHashMap<Address, u64> = self.large.into_iter().collect();
+        let columns = self.addresses.into_iter().zip(self.types).zip(self.sizes).zip(self.flags);
+        columns.map(move |(((address, type_id), size), flags)| {
+            let size = large.get(&address).copied().unwrap_or(u64::from(size));
+            Found { address, type_id, size, flags }
+        })
+    }
+}
+
+/// All objects of the process: 17 bytes each, and the index from address to id.
+#[derive(Clone, Debug, Default)]
+pub struct ObjectTable {
+    addresses: Vec<Address>,
+    types: Vec<TypeId>,
+    sizes: Vec<u32>,
+    flags: Vec<ObjectFlags>,
+    large: FxHashMap<Address, u64>,
+    index: ObjectIndex,
+}
+
+impl ObjectTable {
+    /// Numbers the objects of `columns`, which are in order of address.
+    pub fn new(columns: Columns) -> Self {
+        let index = ObjectIndex::new(&columns.addresses);
+        Self {
+            addresses: columns.addresses,
+            types: columns.types,
+            sizes: columns.sizes,
+            flags: columns.flags,
+            large: columns.large.into_iter().collect(),
+            index,
+        }
+    }
+
+    /// How many objects there are.
+    pub fn len(&self) -> usize {
+        self.addresses.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.addresses.is_empty()
+    }
+
+    /// All ids.
+    pub fn ids(&self) -> impl DoubleEndedIterator<Item = ObjectId> + ExactSizeIterator + use<> {
+        (0..self.addresses.len() as u32).map(ObjectId)
+    }
+
+    /// Address of an object.
+    ///
+    /// # Panics
+    /// Like the other columns: never for ids of this table.
+    #[inline]
+    pub fn address(&self, id: ObjectId) -> Address {
+        self.addresses[id.0 as usize]
+    }
+
+    /// Type of an object.
+    #[inline]
+    pub fn type_id(&self, id: ObjectId) -> TypeId {
+        self.types[id.0 as usize]
+    }
+
+    /// `sys.getsizeof()` of an object, in bytes.
+    #[inline]
+    pub fn size(&self, id: ObjectId) -> u64 {
+        match self.sizes[id.0 as usize] {
+            u32::MAX => self.large.get(&self.address(id)).copied().unwrap_or(u64::from(u32::MAX)),
+            size => u64::from(size),
+        }
+    }
+
+    /// Flags of an object.
+    #[inline]
+    pub fn flags(&self, id: ObjectId) -> ObjectFlags {
+        self.flags[id.0 as usize]
+    }
+
+    /// The column of flags.
+    pub fn flags_column(&self) -> &[ObjectFlags] {
+        &self.flags
+    }
+
+    /// The column of types.
+    pub fn types_column(&self) -> &[TypeId] {
+        &self.types
+    }
+
+    /// The column of addresses, ascending.
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
+    }
+
+    /// Replaces the flags of an object.
+    pub(super) fn set_flags(&mut self, id: ObjectId, flags: ObjectFlags) {
+        if let Some(entry) = self.flags.get_mut(id.0 as usize) {
+            *entry = flags;
+        }
+    }
+
+    /// The object that starts at `address`.
+    #[inline]
+    pub fn find(&self, address: Address) -> Option<ObjectId> {
+        self.index.find(address).map(ObjectId)
+    }
+
+    /// The last object that starts at or before `address`.
+    pub fn at_or_before(&self, address: Address) -> Option<ObjectId> {
+        let after = self.addresses.partition_point(|&start| start <= address);
+        after.checked_sub(1).map(|id| ObjectId(id as u32))
+    }
+
+    /// Sum of all sizes, in bytes.
+    pub fn total_size(&self) -> u64 {
+        self.ids().map(|id| self.size(id)).sum()
+    }
+
+    /// Bytes of the columns and the index.
+    pub fn bytes(&self) -> usize {
+        self.addresses.capacity() * 8
+            + self.types.capacity() * 4
+            + self.sizes.capacity() * 4
+            + self.flags.capacity()
+            + self.index.bytes()
+    }
+}
+
+const _: () = assert!(size_of::<TypeId>() == 4 && size_of::<ObjectFlags>() == 1 && size_of::<ObjectId>() == 4);
