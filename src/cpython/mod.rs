@@ -4,15 +4,18 @@
 //! other objects. Refuses to know analyses and output. Layouts come in by name ([`layouts`]); what names cannot say
 //! is decided in [`semantics`], the only file here that compares versions.
 
+mod attributes;
 mod dict;
 mod error;
 mod frame;
 mod gc;
 mod instance;
 mod interpreter;
+mod items;
 pub mod layouts;
 mod lines;
 mod names;
+mod preview;
 mod printed;
 mod pymalloc;
 mod references;
@@ -26,6 +29,7 @@ mod types;
 mod values;
 mod words;
 
+pub use attributes::{AttributeName, Lookup, get_attribute, instance_attributes, lookup};
 pub use dict::{DictItems, DictTable, dict_get, dict_items};
 pub use error::PythonError;
 pub use frame::{
@@ -33,6 +37,8 @@ pub use frame::{
 };
 pub use gc::{GcList, GcState, Generation, GenerationCounters};
 pub use interpreter::{Gil, Interpreter, ThreadState};
+pub use items::{ItemKey, Items, get_item, items};
+pub use preview::{Preview, PreviewLimits, Values, escape_text, float_repr, preview, quote_bytes, quote_text};
 pub use lines::line_of;
 pub use names::type_module;
 pub use pymalloc::{Arena, ClassFigures, LiveBlocks, Pool, PymallocFigures, arenas, for_each_pool};
