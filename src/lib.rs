@@ -30,6 +30,8 @@ pub mod heap;
 
 pub mod analysis;
 
+pub mod query;
+
 pub mod cli;
 
 #[cfg(any(test, feature = "testkit"))]
