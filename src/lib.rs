@@ -30,6 +30,8 @@ pub mod heap;
 
 pub mod analysis;
 
+pub mod query;
+
 pub mod report;
 
 pub mod cli;

@@ -161,6 +161,13 @@ pub fn mro(runtime: &Runtime<'_>, type_: Address) -> Vec<Address> {
     bases
 }
 
+/// The attribute dicts of the classes that an object inherits attributes from; for a class, its own and its bases'.
+pub fn class_namespaces(runtime: &Runtime<'_>, object: Address) -> Vec<Address> {
+    let class = if is_type(runtime, object) { Some(object) } else { type_of(runtime, object) };
+    let bases = class.map(|class| mro(runtime, class)).unwrap_or_default();
+    bases.into_iter().map(|base| type_dict(runtime, base)).filter(|&dict| dict != 0).collect()
+}
+
 /// `name` in the namespaces of a class and its bases, as it stands there.
 pub fn class_lookup(runtime: &Runtime<'_>, type_: Address, name: &str) -> Option<Address> {
     in_classes(runtime, &mro(runtime, type_), name)

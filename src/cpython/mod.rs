@@ -29,7 +29,7 @@ mod types;
 mod values;
 mod words;
 
-pub use attributes::{AttributeName, Lookup, get_attribute, instance_attributes, lookup};
+pub use attributes::{AttributeName, Lookup, class_namespaces, get_attribute, instance_attributes, lookup};
 pub use dict::{DictItems, DictTable, dict_get, dict_items};
 pub use error::PythonError;
 pub use frame::{

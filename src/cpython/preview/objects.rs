@@ -3,6 +3,7 @@
 use super::Painter;
 use crate::corefile::Address;
 use crate::cpython::attributes::{field_at, get_attribute, type_of};
+use crate::cpython::frame::frame_of_object;
 use crate::cpython::items::text_equals;
 use crate::cpython::semantics::type_flags;
 use crate::cpython::types::is_type;
@@ -155,16 +156,16 @@ impl Painter<'_, '_> {
         self.push(&format!("\", line {line}>"));
     }
 
-    /// `<frame at 0x…, file 'app.py', code f>`: the current line takes the line table, which previews do not read.
+    /// `<frame at 0x…, file 'app.py', line 3, code f>` (Objects/frameobject.c, `frame_repr`).
     fn frame(&mut self, object: Address) {
-        let code = get_attribute(self.runtime, object, "f_code").unwrap_or(0);
-        let read = |field| self.runtime.space.field(code, field).ok();
-        let (file, name) = (read(self.runtime.layouts.code.filename), read(self.runtime.layouts.code.name));
-        self.push(&format!("<frame at {object:#x}, file '"));
-        self.push_code_name(file);
-        self.push("', code ");
-        self.push_code_name(name);
-        self.push(">");
+        let Some(frame) = frame_of_object(self.runtime, object) else {
+            return self.unreadable("frame", object);
+        };
+        self.wrapped(&format!("<frame at {object:#x}, file '"), &frame.filename, "'");
+        if let Some(line) = frame.line {
+            self.push(&format!(", line {line}"));
+        }
+        self.wrapped(", code ", &frame.name, ">");
     }
 
     /// `<cell at 0x…: int object at 0x…>` (Objects/cellobject.c, `cell_repr`).
