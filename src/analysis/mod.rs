@@ -4,6 +4,8 @@
 
 mod collector;
 mod histogram;
+mod instances;
 
 pub use collector::{Collection, WhyUncollected, collect};
 pub use histogram::{Histogram, Selection, TypeTotal, histogram};
+pub use instances::{InstanceFilter, Instances, instances, refcount};

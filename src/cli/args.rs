@@ -96,6 +96,20 @@ pub enum Command {
     #[command(after_help = "Example:\n  exuvia types core.4242 --filter 'app.*' --sort count --limit 20")]
     Types(TypesArguments),
 
+    /// Instances of a type, largest first
+    #[command(after_help = "Example:\n  exuvia objects core.4242 app.cache.Entry --min-size 4096")]
+    Objects(ObjectsArguments),
+
+    /// An object as Python would show it: header, value, attributes and items
+    #[command(
+        after_help = "Example:\n  exuvia show core.4242 'app.cache.SESSIONS[\"k\"][0].owner' --depth 2"
+    )]
+    Show(ShowArguments),
+
+    /// Python stacks with their variables, who held the GIL, exceptions being handled
+    #[command(after_help = "Example:\n  exuvia threads core.4242 --values")]
+    Threads(ThreadsArguments),
+
     /// Tools for those who check or extend this program
     #[command(subcommand)]
     Dev(DevCommand),
@@ -147,6 +161,70 @@ pub struct TypesArguments {
     /// Only objects on this list of the collector
     #[arg(long, value_name = "GENERATION", value_enum)]
     pub generation: Option<GenerationChoice>,
+}
+
+/// `objects`.
+#[derive(Debug, Args)]
+pub struct ObjectsArguments {
+    /// Core file, plain or compressed with zstd
+    #[arg(value_name = "CORE")]
+    pub core: PathBuf,
+
+    /// Type: `app.cache.Entry`, the end of its name, or a pattern such as `app.*`
+    #[arg(value_name = "TYPE")]
+    pub target: String,
+
+    /// Least sys.getsizeof() in bytes
+    #[arg(long, value_name = "BYTES")]
+    pub min_size: Option<u64>,
+
+    /// Greatest sys.getsizeof() in bytes
+    #[arg(long, value_name = "BYTES")]
+    pub max_size: Option<u64>,
+
+    /// Least refcount
+    #[arg(long, value_name = "N")]
+    pub min_refcount: Option<u64>,
+
+    /// Greatest refcount; leaves out immortal objects
+    #[arg(long, value_name = "N")]
+    pub max_refcount: Option<u64>,
+
+    /// Only objects on this list of the collector
+    #[arg(long, value_name = "GENERATION", value_enum)]
+    pub generation: Option<GenerationChoice>,
+}
+
+/// `show`.
+#[derive(Debug, Args)]
+pub struct ShowArguments {
+    /// Core file, plain or compressed with zstd
+    #[arg(value_name = "CORE")]
+    pub core: PathBuf,
+
+    /// Object: an address, or a Python path such as `sys.modules["app"].BUS`
+    #[arg(value_name = "TARGET")]
+    pub target: String,
+
+    /// How deep attributes and items are followed
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub depth: u8,
+
+    /// Types and lengths instead of values
+    #[arg(long)]
+    pub hide_values: bool,
+}
+
+/// `threads`.
+#[derive(Debug, Args)]
+pub struct ThreadsArguments {
+    /// Core file, plain or compressed with zstd
+    #[arg(value_name = "CORE")]
+    pub core: PathBuf,
+
+    /// Show the values of variables, not only their types; they may be secrets
+    #[arg(long)]
+    pub values: bool,
 }
 
 /// Order of types.

@@ -70,9 +70,12 @@ fn execute(arguments: Arguments) -> anyhow::Result<()> {
         }
     };
     match command {
-        Command::Overview(_) => anyhow::bail!("not there yet"),
+        Command::Overview(arguments) => commands::overview(&arguments, &common),
         Command::Info(arguments) => commands::info(&arguments, &common),
         Command::Types(arguments) => commands::types(&arguments, &common),
+        Command::Objects(arguments) => commands::objects(&arguments, &common),
+        Command::Show(arguments) => commands::show(&arguments, &common),
+        Command::Threads(arguments) => commands::threads(&arguments, &common),
         Command::Dev(DevCommand::Dump { core, prefix }) => commands::dev_dump(&core, &prefix, &common),
         Command::Dev(DevCommand::Layouts { core, output }) => {
             commands::dev_layouts(&core, output.as_deref(), &common)

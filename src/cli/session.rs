@@ -25,6 +25,8 @@ pub struct Opened {
 /// A decoded interpreter, and what can be said about it so far.
 #[derive(Debug)]
 pub struct Session<'core> {
+    /// The files it is read from.
+    pub inputs: &'core Inputs,
     /// The interpreter.
     pub runtime: Runtime<'core>,
     /// Which core it is from.
@@ -64,7 +66,7 @@ impl Opened {
         let runtime = Runtime::open(inputs, table.as_ref())?;
         let identity = CoreIdentity::new(inputs, Some(&runtime));
         let coverage = Coverage::new(inputs, Some(&runtime));
-        Ok(Session { runtime, identity, coverage, progress })
+        Ok(Session { inputs, runtime, identity, coverage, progress })
     }
 }
 

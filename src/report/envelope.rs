@@ -126,24 +126,23 @@ impl CoreIdentity {
     }
 }
 
-/// The signal by its own note, else the one the first thread was being given.
+/// The signal by its own note, else the one the first thread was being given. A core that GDB takes of a process names
+/// the signals by which GDB stopped it, which did not end it.
 fn signal(inputs: &Inputs) -> Option<Signal> {
+    const STOPPING: [i32; 3] = [5, 19, 20];
     let notes = inputs.notes();
-    if let Some(note) = notes.signal {
-        return Some(Signal {
-            number: note.number,
-            name: signal_name(note.number),
-            fault_address: note.fault_address.map(Hex),
-            sender_pid: note.sender_pid,
-        });
-    }
-    let number = notes.threads.first().map(|thread| thread.signal).filter(|&number| number != 0)?;
-    // A core that GDB takes of a stopped process names the signals by which it was stopped.
-    const STOPPED: [i32; 2] = [5, 19];
-    if inputs.core().maker() == CoreMaker::Gcore && STOPPED.contains(&number) {
-        return None;
-    }
-    Some(Signal { number, name: signal_name(number), fault_address: None, sender_pid: None })
+    let (number, fault_address, sender_pid) = match (notes.signal, notes.threads.first()) {
+        (Some(note), _) => (note.number, note.fault_address, note.sender_pid),
+        (None, Some(thread)) if thread.signal != 0 => (thread.signal, None, None),
+        (None, _) => return None,
+    };
+    let stopped = inputs.core().maker() == CoreMaker::Gcore && STOPPING.contains(&number);
+    (!stopped).then(|| Signal {
+        number,
+        name: signal_name(number),
+        fault_address: fault_address.map(Hex),
+        sender_pid,
+    })
 }
 
 /// Name of a signal on x86-64 Linux (signal(7)).

@@ -331,11 +331,11 @@ impl InfoReport {
             page.pair(
                 "Interpreter",
                 &format!(
-                    "{}{}: {} Python threads, collector {collector}, {} tracked objects",
+                    "{}{}: {}, collector {collector}, {}",
                     interpreter.id,
                     if interpreter.id == 0 { " (main)" } else { "" },
-                    number::count(interpreter.threads),
-                    number::count(interpreter.tracked_objects)
+                    number::counted(interpreter.threads, "Python thread", false),
+                    number::counted(interpreter.tracked_objects, "tracked object", false)
                 ),
             );
         }
@@ -347,10 +347,10 @@ impl InfoReport {
     fn render_modules(&self, page: &mut Page) {
         page.heading("Modules");
         let mut table = Table::new(&[
-            ("file", Align::Left),
+            ("module", Align::Left),
             ("status", Align::Left),
             ("build-id", Align::Left),
-            ("", Align::Left),
+            ("file", Align::Left),
         ]);
         for row in self.modules.iter().filter(|row| row.status != "not-elf") {
             let mut marks = Vec::new();
@@ -358,8 +358,11 @@ impl InfoReport {
             marks.extend(row.is_python.then_some("Python"));
             marks.extend(row.debug_file.then_some("debug file"));
             marks.extend(row.deleted.then_some("deleted"));
+            let mark = if marks.is_empty() { String::new() } else { format!(" ({})", marks.join(", ")) };
             let build_id: String = row.build_id.as_deref().unwrap_or("-").chars().take(12).collect();
-            table.row(vec![row.path.clone(), row.status.to_owned(), build_id, marks.join(", ")]);
+            let name = row.path.rsplit('/').next().unwrap_or(&row.path);
+            let file = row.file.as_deref().unwrap_or("-");
+            table.row(vec![format!("{name}{mark}"), row.status.to_owned(), build_id, file.to_owned()]);
         }
         page.table(&table);
         let others = self.modules_total - table.len() as u64;

@@ -5,14 +5,19 @@
 
 mod coverage;
 mod envelope;
+pub mod header;
 pub mod info;
 pub mod number;
+pub mod objects;
+pub mod overview;
 mod page;
+pub mod show;
 pub mod table;
+pub mod threads;
 pub mod types;
 
 pub use coverage::{Answer, AnswerState, Coverage};
-pub use envelope::{CoreIdentity, Envelope, SCHEMA_VERSION, Signal};
+pub use envelope::{CoreIdentity, Envelope, SCHEMA_VERSION, Signal, signal_name};
 pub use number::Hex;
 pub use page::{Page, Tone, escape};
 

@@ -39,6 +39,11 @@ pub fn at_least(value: u64, is_bound: bool) -> String {
     mark(count(value), is_bound)
 }
 
+/// A count with what is counted: `1 thread`, `≥ 2 threads`.
+pub fn counted(value: u64, noun: &str, is_bound: bool) -> String {
+    format!("{} {noun}{}", at_least(value, is_bound), if value == 1 { "" } else { "s" })
+}
+
 /// A size that may be a lower bound.
 pub fn at_least_bytes(value: u64, is_bound: bool) -> String {
     mark(bytes(value), is_bound)
