@@ -14,6 +14,7 @@ mod interpreter;
 mod items;
 pub mod layouts;
 mod lines;
+mod members;
 mod names;
 mod preview;
 mod printed;
@@ -42,9 +43,10 @@ pub use items::{ItemKey, Items, get_item, items};
 pub use preview::{Preview, PreviewLimits, Values, escape_text, float_repr, preview, quote_bytes, quote_text};
 pub use lines::line_of;
 pub use names::type_module;
-pub use pymalloc::{Arena, ClassFigures, LiveBlocks, Pool, PymallocFigures, arenas, for_each_pool};
-pub use references::{Attributes, Gap, Referent, References, dict_slot, managed_place};
 pub use roots::{RootKind, RootReference, roots};
+pub use members::{MemberNames, member_name};
+pub use pymalloc::{Arena, ClassFigures, LiveBlocks, Pool, PymallocFigures, arenas, for_each_pool};
+pub use references::{Attributes, Disagreement, Gap, Referent, References, dict_slot, managed_place};
 pub use semantics::{PyVersion, Semantics, type_flags};
 pub use size::{SizeRule, object_size, size_of};
 pub use slot::Slot;
@@ -97,6 +99,8 @@ pub struct Runtime<'core> {
     pub gc_lists: Vec<GcList>,
     /// All types.
     pub types: TypeTable,
+    /// Names of members that labels have asked for.
+    pub member_names: MemberNames,
 }
 
 /// Objects of the interpreter that are found by symbol.
@@ -193,6 +197,7 @@ impl<'core> Runtime<'core> {
             mapped_bytes,
             gc_lists: Vec::new(),
             types: TypeTable::default(),
+            member_names: MemberNames::default(),
         };
         runtime.probe()?;
         runtime.interpreters = interpreter::read_all(&runtime)?;

@@ -172,10 +172,8 @@ fn str_(runtime: &Runtime<'_>, _info: &TypeInfo, object: Address) -> Result<u64,
     let kind = u64::from(bit(l.ascii.kind));
     if bit(l.ascii.compact) != 0 && bit(l.ascii.ascii) != 0 {
         let mut size = u64::from(l.ascii.size).saturating_add(length);
-        if let Some(wstr) = l.ascii.wstr {
-            if word(header, at(wstr)) != 0 {
-                size = size.saturating_add(length.saturating_mul(4));
-            }
+        if l.ascii.wstr.is_some_and(|wstr| word(header, at(wstr)) != 0) {
+            size = size.saturating_add(length.saturating_mul(4));
         }
         return Ok(size);
     }

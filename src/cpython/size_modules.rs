@@ -85,6 +85,7 @@ use Bytes::{Are, Beyond, SizeOf};
 use When::{Always, Clear, NotZero, Outside, Unshared};
 
 type Line = (When<Path>, Amount<Path, Bytes>);
+type Term = (When<Place>, Amount<Place, u64>);
 
 /// `__sizeof__` of one type, by names.
 struct Formula {
@@ -203,7 +204,7 @@ struct Place {
 pub struct ModuleSize {
     /// What the terms are added to.
     pub base: Base,
-    terms: Box<[(When<Place>, Amount<Place, u64>)]>,
+    terms: Box<[Term]>,
 }
 
 impl ModuleSize {
@@ -276,7 +277,7 @@ impl Names<'_> {
         })
     }
 
-    fn term(&mut self, (when, amount): &Line) -> Option<(When<Place>, Amount<Place, u64>)> {
+    fn term(&mut self, (when, amount): &Line) -> Option<Term> {
         let when = match *when {
             Always => Always,
             NotZero(path) => NotZero(self.place(path)?),
@@ -367,4 +368,45 @@ fn records(runtime: &Runtime<'_>, first: Address, stride: u64) -> Result<u64, Re
         count += 1;
     }
     Ok((count + 1).wrapping_mul(stride))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(line: &Line) -> Vec<Path> {
+        let (when, amount) = line;
+        let mut paths = match *when {
+            Always => vec![],
+            NotZero(path) | Clear(path, _) | Unshared(path) => vec![path],
+            Outside { pointer, own } => vec![pointer, own],
+        };
+        paths.extend(match *amount {
+            Fixed(_) => vec![],
+            Times(path, _) | OneMore(path, _) | CString(path) | Object(path) | Records(path, _) => vec![path],
+            Product(one, other) => vec![one, other],
+        });
+        paths
+    }
+
+    /// A path that `Names` cannot take apart would silently turn sizes into bounds.
+    #[test]
+    fn every_path_names_a_member_or_one_behind_a_pointer() {
+        for path in FORMULAS.iter().flat_map(|formula| formula.lines).flat_map(paths) {
+            assert!(matches!(path.len(), 1 | 2), "{path:?}");
+            for step in path {
+                assert!(
+                    step.split_once('.')
+                        .is_some_and(|(structure, member)| !structure.is_empty() && !member.is_empty())
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_type_has_one_formula() {
+        let mut names: Vec<_> = FORMULAS.iter().map(|formula| formula.type_name).collect();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
+    }
 }

@@ -98,6 +98,13 @@ pub enum WalkKind {
     LruCache,
     /// A numpy array of objects.
     NumpyArray,
+    /// One more member, which instances have only where a byte of theirs is not 0: the time zone of a `datetime`.
+    Optional {
+        /// Offset of the byte.
+        flag: u32,
+        /// Offset of the member.
+        member: u32,
+    },
     /// The type's own `tp_traverse`, followed instruction by instruction.
     Machine,
     /// Unknown: words of the object's memory that are addresses of objects.
@@ -169,9 +176,11 @@ impl TypeTable {
         let mut addresses: Vec<Address> = search.known.into_iter().collect();
         addresses.sort_unstable();
 
-        let mut table = Self::default();
-        table.subtype_traverse = subtype_traverse(runtime, &addresses);
-        table.sizeof_name = sizeof_name(runtime);
+        let mut table = Self {
+            subtype_traverse: subtype_traverse(runtime, &addresses),
+            sizeof_name: sizeof_name(runtime),
+            ..Self::default()
+        };
         for address in addresses {
             table.insert(runtime, address);
         }
@@ -552,10 +561,7 @@ fn walk_of(runtime: &Runtime<'_>, flags: u64, base: Address, traverse: Address) 
         return fixed(&[]);
     }
     // Made in C, unknown to the collector: what its instances refer to is told by debug information, else guessed.
-    match super::references::object_members(runtime, base) {
-        Some(members) => fixed(&members),
-        None => kind(WalkKind::Scan),
-    }
+    super::members::object_walk(runtime, base).unwrap_or_else(|| kind(WalkKind::Scan))
 }
 
 /// Number of items of a struct sequence's instances, shown or not (Objects/structseq.c: the type's attribute

@@ -19,8 +19,10 @@ use rustc_hash::FxHashSet;
 pub struct Census {
     /// All objects.
     pub objects: ObjectTable,
-    /// pymalloc's figures.
+    /// pymalloc's figures, of all allocators.
     pub pymalloc: PymallocFigures,
+    /// Of each allocator, by the index of the interpreter that owns it.
+    pub allocators: Vec<(usize, PymallocFigures)>,
     /// What could not be read.
     pub gaps: CensusGaps,
 }
@@ -82,17 +84,32 @@ pub fn census(runtime: &mut Runtime<'_>) -> Result<Census, PythonError> {
             scans = scan_arenas(runtime, &arenas, &map);
         }
     }
-    let mut pymalloc = PymallocFigures { raw_blocks, ..PymallocFigures::default() };
     let mut gaps = CensusGaps::default();
-    for scan in &scans {
-        pymalloc.add(&scan.figures);
-        gaps.add(&scan.gaps);
-    }
+    scans.iter().for_each(|scan| gaps.add(&scan.gaps));
+    let (pymalloc, allocators) = allocator_figures(&arenas, &scans, &raw_blocks);
     let seeds = outside_seeds(runtime, &map, &scans);
     let outside = close_outside(runtime, &map, seeds, &mut gaps);
     let mut objects = ObjectTable::new(merge(&arenas, scans, outside));
     mark_generations(runtime, &mut objects, &mut gaps);
-    Ok(Census { objects, pymalloc, gaps })
+    Ok(Census { objects, pymalloc, allocators, gaps })
+}
+
+/// The figures of all allocators together, and of each.
+fn allocator_figures(
+    arenas: &[Arena],
+    scans: &[ArenaScan],
+    raw_blocks: &[(usize, Option<i64>)],
+) -> (PymallocFigures, Vec<(usize, PymallocFigures)>) {
+    let mut total = PymallocFigures::default();
+    let mut each = Vec::new();
+    for &(interpreter, raw_blocks) in raw_blocks {
+        let mut figures = PymallocFigures { raw_blocks, ..PymallocFigures::default() };
+        let own = arenas.iter().zip(scans).filter(|(arena, _)| arena.interpreter == interpreter);
+        own.for_each(|(_, scan)| figures.add(&scan.figures));
+        total.add(&figures);
+        each.push((interpreter, figures));
+    }
+    (total, each)
 }
 
 /// Which addresses lie in arenas.
@@ -236,9 +253,11 @@ impl Scanner<'_, '_, '_, '_> {
     /// Whether an instance of `info` has room in the block.
     #[inline]
     fn fits(&self, info: &TypeInfo, bytes: &[u8], preheader: usize) -> bool {
-        // A str is allocated with only as much of its struct as its text needs (Objects/unicodeobject.c, PyUnicode_New).
         let least = match info.size_rule {
+            // A str is allocated with only as much of its struct as its text needs (Objects/unicodeobject.c, PyUnicode_New).
             SizeRule::Str => u64::from(self.runtime.layouts.ascii.size),
+            // A type made in C may leave out its last member (Modules/_datetimemodule.c, `tzinfo` of times without one).
+            _ if !info.has_gc() => info.basicsize.saturating_sub(8),
             _ => info.basicsize,
         };
         preheader as u64 + least <= bytes.len() as u64

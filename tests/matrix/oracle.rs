@@ -25,6 +25,7 @@ pub struct Summary {
     pub gc: Gc,
     pub collect: Collect,
     pub looking: Looking,
+    pub interpreters: Vec<InterpreterSummary>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -49,6 +50,12 @@ pub struct Collect {
 }
 
 #[derive(Debug, Deserialize)]
+pub struct InterpreterSummary {
+    pub id: i64,
+    pub collect: Option<Collect>,
+}
+
+#[derive(Debug, Deserialize)]
 pub struct Looking {
     /// Address, type name, count in the child, count in the dumped process, reason.
     pub refcounts: Vec<(u64, String, i64, i64, String)>,
@@ -61,13 +68,14 @@ pub struct TypeName {
 
 #[derive(Debug, Deserialize)]
 pub struct Threads {
+    pub forking_thread: u64,
     pub threads: Vec<Thread>,
 }
 
 #[derive(Debug, Deserialize)]
 pub struct Thread {
     pub ident: u64,
-    pub native_id: u64,
+    pub native_id: Option<u64>,
     pub handled_exception: Option<u64>,
     pub frames: Vec<Frame>,
 }
@@ -176,7 +184,13 @@ impl Oracle {
         records
     }
 
-    pub fn garbage(&self) -> Vec<u64> {
+    /// What `gc.collect()` found unreachable, before it ran any finalizer.
+    pub fn unreachable(&self) -> Vec<u64> {
+        self.words("unreachable.bin")
+    }
+
+    /// What of it was in `gc.garbage` at the end.
+    pub fn saved(&self) -> Vec<u64> {
         self.words("garbage.bin")
     }
 

@@ -1,11 +1,13 @@
 //! The proofs: what we decode from a core equals what its interpreter said of itself, as sets, without tolerance.
 
-use crate::oracle::Oracle;
+use crate::oracle::{self, Oracle};
 use exuvia::analysis::collect;
 use exuvia::corefile::{Inputs, SearchOptions};
-use exuvia::cpython::{Generation, ReadField, References, Runtime};
-use exuvia::graph::EdgeKind;
-use exuvia::heap::{Census, ObjectId, build_graph, census};
+use exuvia::cpython::{
+    self, Generation, ReadField, References, RootKind, Runtime, Slot, ThreadState, roots, thread_exceptions, thread_frames,
+};
+use exuvia::graph::{EdgeKind, NodeSet, reachable};
+use exuvia::heap::{Census, HeapGraph, ObjectId, build_graph, census};
 use exuvia::layout::Table;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -56,13 +58,17 @@ pub fn prove(core: &Path, oracle: &Oracle, table: Option<&Path>) -> Result<(), S
     let mut differences = Differences::default();
     let view = View { runtime: &runtime, census: &census };
     view.tracked(oracle, 0, &mut differences);
-    view.collector_state(oracle, &mut differences);
-    view.referents(oracle, &mut differences);
-    view.objects(oracle, &mut differences);
-    view.refcounts(oracle, &mut differences);
     view.garbage(oracle, &mut differences);
-    view.threads(oracle, &mut differences);
-    view.allocator(oracle, &mut differences);
+    // A core torn in a collection: the process ran on after it described its heap, so only what a collection leaves
+    // alone can be compared: who is tracked, and what is garbage.
+    if !runtime.interpreters[0].gc.collecting {
+        view.collector_state(oracle, &mut differences);
+        view.referents(oracle, &mut differences);
+        view.objects(oracle, &mut differences);
+        view.refcounts(oracle, &mut differences);
+        view.threads(oracle, &mut differences);
+        view.allocator(oracle, &mut differences);
+    }
     for (index, interpreter) in runtime.interpreters.iter().enumerate().skip(1) {
         if let Some(oracle) = oracle.of_interpreter(interpreter.id) {
             view.tracked(&oracle, index, &mut differences);
@@ -126,9 +132,6 @@ impl View<'_, '_> {
             .iter()
             .find(|list| list.interpreter == 0 && list.generation == Generation::Permanent)
             .map_or(0, |list| list.objects.len());
-        if gc.collecting {
-            return;
-        }
         differences.check(gc.enabled == said.enabled, || format!("gc.isenabled(): {}", gc.enabled));
         differences.check(frozen == said.freeze_count, || {
             format!("gc.get_freeze_count(): {frozen}, not {}", said.freeze_count)
@@ -210,7 +213,6 @@ impl View<'_, '_> {
     /// Proof 3, second half: reference counts, corrected for what the oracle's looking changed.
     fn refcounts(&self, oracle: &Oracle, differences: &mut Differences) {
         let summary = oracle.summary();
-        let torn = self.runtime.interpreters[0].gc.collecting;
         let mut said: BTreeMap<u64, u64> = oracle.refcounts().into_iter().collect();
         for (address, _, _, in_core, _) in &summary.looking.refcounts {
             said.insert(*address, *in_core as u64);
@@ -219,8 +221,7 @@ impl View<'_, '_> {
         for (address, theirs) in said {
             let word = self.runtime.space.field(address, self.runtime.layouts.object.refcnt).unwrap_or(0);
             let (ours, immortal) = self.runtime.semantics.refcount(word);
-            // What the collection that was under way holds itself is not what the oracle counted before it.
-            if ours != theirs && !immortal && !torn {
+            if ours != theirs && !immortal {
                 wrong.push(format!("{address:#x} {}: {ours}, not {theirs}", self.type_name(address)));
             }
         }
@@ -233,25 +234,105 @@ impl View<'_, '_> {
         let graph = build_graph(self.runtime, objects).expect("a fixture is small");
         let ours = collect(self.runtime, objects, &graph);
         let ours: BTreeSet<u64> = ours.unreachable.iter().map(|node| objects.address(ObjectId(node))).collect();
-        let mut theirs: BTreeSet<u64> = oracle.garbage().into_iter().collect();
-        // A finalizer brought these back; we run none, and report them as candidates.
-        theirs.extend(oracle.summary().collect.finalized_and_resurrected.iter().map(|(id, _)| id));
-        for interpreter in self.runtime.interpreters.iter().skip(1) {
-            if let Some(oracle) = oracle.of_interpreter(interpreter.id) {
-                theirs.extend(oracle.garbage());
+        let mut theirs: BTreeSet<u64> = oracle.unreachable().into_iter().collect();
+        let saved = oracle.saved();
+        let known = |id: &&u64| theirs.contains(id);
+        differences.check(saved.iter().all(|id| known(&id)), || "the oracle saved what it did not find".to_owned());
+        let mut not_asked = BTreeSet::new();
+        for interpreter in &self.runtime.interpreters[1..] {
+            match oracle.of_interpreter(interpreter.id) {
+                Some(oracle) => theirs.extend(oracle.unreachable()),
+                None => not_asked.extend(self.tracked_by(interpreter.id)),
             }
+        }
+        let ours: BTreeSet<u64> = ours.difference(&not_asked).copied().collect();
+        if self.runtime.interpreters[0].gc.collecting {
+            // What a frame of the collection's own finalizer or callback holds is alive while it runs.
+            let held = self.held_by_frames(&graph);
+            theirs.retain(|id| !held.contains(id));
         }
         differences.sets("garbage", &ours, &theirs, &|id| self.type_name(id));
     }
 
+    /// Objects on the lists of the interpreter with this id.
+    fn tracked_by(&self, id: i64) -> BTreeSet<u64> {
+        let index = self.runtime.interpreters.iter().position(|interpreter| interpreter.id == id);
+        let lists = self.runtime.gc_lists.iter().filter(|list| Some(list.interpreter) == index);
+        lists.flat_map(|list| list.objects.iter().copied()).collect()
+    }
+
+    /// What the variables of running frames hold, directly or not.
+    fn held_by_frames(&self, graph: &HeapGraph) -> BTreeSet<u64> {
+        let objects = &self.census.objects;
+        let mut held = NodeSet::new(objects.len());
+        roots(self.runtime, &mut |root| {
+            if root.kind == RootKind::Frame && matches!(root.slot, Some(Slot::Local { .. } | Slot::Stack(_))) {
+                if let Some(id) = objects.find(root.target) {
+                    held.insert(id.0);
+                }
+            }
+        });
+        let mut mine = NodeSet::new(objects.len());
+        let collection = collect(self.runtime, objects, graph);
+        let candidates: Vec<u32> = held.iter().filter(|&node| !collection.unreachable.contains(node)).collect();
+        candidates.into_iter().for_each(|node| {
+            mine.insert(node);
+        });
+        let reached = reachable(&graph.forward, &mine, |kind| kind == EdgeKind::Visited);
+        reached.iter().map(|node| objects.address(ObjectId(node))).collect()
+    }
+
     /// Proof 5: every thread's stack, with lines and the identities of locals.
-    fn threads(&self, _oracle: &Oracle, _differences: &mut Differences) {}
+    fn threads(&self, oracle: &Oracle, differences: &mut Differences) {
+        let said = oracle.threads();
+        let mut wrong = Vec::new();
+        // Threads of all interpreters; of thread states of one thread, Python shows the oldest interpreter's.
+        let mut threads: BTreeMap<u64, &ThreadState> = BTreeMap::new();
+        for thread in self.runtime.interpreters.iter().flat_map(|interpreter| &interpreter.threads) {
+            if !thread_frames(self.runtime, thread).0.is_empty() {
+                threads.entry(thread.thread_id).or_insert(thread);
+            }
+        }
+        for theirs in &said.threads {
+            let Some(&thread) = threads.get(&theirs.ident) else {
+                wrong.push(format!("thread {} is missing", theirs.ident));
+                continue;
+            };
+            let (frames, damage) = thread_frames(self.runtime, thread);
+            if let Some(damage) = damage {
+                wrong.push(format!("thread {}: {damage}", theirs.ident));
+            }
+            if theirs.native_id.is_some_and(|said| thread.native_id != Some(said)) {
+                let native = thread.native_id;
+                wrong.push(format!("thread {}: native id {native:?}, not {:?}", theirs.ident, theirs.native_id));
+            }
+            let handled = thread_exceptions(self.runtime, thread).handled;
+            if handled != theirs.handled_exception {
+                wrong.push(format!("thread {}: handles {handled:?}, not {:?}", theirs.ident, theirs.handled_exception));
+            }
+            if frames.len() != theirs.frames.len() {
+                let names: Vec<&str> = frames.iter().map(|frame| frame.name.as_str()).collect();
+                wrong.push(format!("thread {}: {names:?}, {} frames said", theirs.ident, theirs.frames.len()));
+                continue;
+            }
+            // The dumped process left its fork behind: only the line of its innermost frame has moved.
+            let forking = theirs.ident == said.forking_thread;
+            for (depth, (ours, theirs)) in frames.iter().zip(&theirs.frames).enumerate() {
+                wrong.extend(frame_differences(self.runtime, ours, theirs, forking && depth == 0));
+            }
+        }
+        if threads.len() != said.threads.len() {
+            wrong.push(format!("{} threads, not {}", threads.len(), said.threads.len()));
+        }
+        differences.all("stacks", wrong);
+    }
 
     /// Proof 6: the allocator's figures.
     fn allocator(&self, oracle: &Oracle, differences: &mut Differences) {
-        let figures = &self.census.pymalloc;
+        // sys.getallocatedblocks() counts for all interpreters, sys._debugmallocstats() for the one that asks.
         let said = oracle.summary().allocated_blocks;
-        let ours = figures.allocated_blocks();
+        let ours = self.census.pymalloc.allocated_blocks();
+        let (_, figures) = &self.census.allocators[0];
         differences.check(ours == said, || format!("sys.getallocatedblocks(): {ours}, not {said}"));
         differences.check(figures.damaged_pools == 0, || format!("{} damaged pools", figures.damaged_pools));
         let (classes, totals) = oracle.malloc();
@@ -273,4 +354,46 @@ impl View<'_, '_> {
             }
         }
     }
+}
+
+fn frame_differences(
+    runtime: &Runtime<'_>,
+    ours: &cpython::Frame,
+    theirs: &oracle::Frame,
+    line_has_moved: bool,
+) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let place = format!("{} ({}:{:?})", theirs.function, theirs.file, theirs.line);
+    let qualname = theirs.qualname.as_ref().unwrap_or(&theirs.function);
+    if (&ours.name, &ours.qualname, &ours.filename) != (&theirs.function, qualname, &theirs.file) {
+        wrong.push(format!("{place}: is {} in {}", ours.qualname, ours.filename));
+    }
+    if ours.line != theirs.line && !line_has_moved {
+        wrong.push(format!("{place}: line {:?}", ours.line));
+    }
+    if (ours.code, ours.globals) != (theirs.code, theirs.globals) {
+        wrong.push(format!("{place}: code or globals differ"));
+    }
+    if theirs.locals_are_globals {
+        return wrong;
+    }
+    let said: BTreeMap<&str, u64> = theirs.locals.iter().map(|(name, id, _)| (name.as_str(), *id)).collect();
+    let mut found: BTreeMap<String, u64> = ours.locals.iter().map(|l| (l.name.clone(), l.object)).collect();
+    if ours.locals_dict != 0 {
+        for (key, value) in cpython::dict_items(runtime, ours.locals_dict) {
+            found.insert(cpython::read_str(runtime, key, 1000).unwrap_or_default(), value);
+        }
+    }
+    for (name, id) in &said {
+        if found.get(*name) != Some(id) && !(line_has_moved && *name == "child") {
+            wrong.push(format!("{place}: local {name} is {:x?}, not {id:#x}", found.get(*name)));
+        }
+    }
+    wrong.extend(
+        found
+            .keys()
+            .filter(|name| !said.contains_key(name.as_str()))
+            .map(|name| format!("{place}: local {name} is none of the interpreter's")),
+    );
+    wrong
 }
