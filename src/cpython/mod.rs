@@ -4,16 +4,20 @@
 //! other objects. Refuses to know analyses and output. Layouts come in by name ([`layouts`]); what names cannot say
 //! is decided in [`semantics`], the only file here that compares versions.
 
+mod attributes;
 mod dict;
 mod error;
 mod frame;
 mod gc;
 mod instance;
 mod interpreter;
+mod items;
 pub mod layouts;
 mod lines;
 mod members;
 mod names;
+mod preview;
+mod printed;
 mod pymalloc;
 mod references;
 mod roots;
@@ -22,10 +26,12 @@ mod shapes;
 mod size;
 mod size_modules;
 mod slot;
+mod thread_name;
 mod types;
 mod values;
 mod words;
 
+pub use attributes::{AttributeName, Lookup, class_namespaces, get_attribute, instance_attributes, lookup};
 pub use dict::{DictItems, DictTable, dict_get, dict_items};
 pub use error::PythonError;
 pub use frame::{
@@ -33,7 +39,10 @@ pub use frame::{
 };
 pub use gc::{GcList, GcState, Generation, GenerationCounters};
 pub use interpreter::{Gil, Interpreter, ThreadState};
+pub use items::{ItemKey, Items, get_item, items};
+pub use preview::{Preview, PreviewLimits, Values, escape_text, float_repr, preview, quote_bytes, quote_text};
 pub use lines::line_of;
+pub use names::type_module;
 pub use members::{MemberNames, member_name};
 pub use pymalloc::{Arena, ClassFigures, LiveBlocks, Pool, PymallocFigures, arenas, for_each_pool};
 pub use references::{Attributes, Disagreement, Gap, Referent, References, dict_slot, managed_place};
@@ -41,6 +50,7 @@ pub use roots::{RootKind, RootReference, roots};
 pub use semantics::{PyVersion, Semantics, type_flags};
 pub use size::{SizeRule, object_size, size_of};
 pub use slot::Slot;
+pub use thread_name::thread_name;
 pub use types::{TypeId, TypeInfo, TypeTable, Walk, WalkKind, is_type};
 pub use values::{read_bytes, read_int, read_str};
 pub use words::{ReadField, half, word};
