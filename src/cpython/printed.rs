@@ -23,6 +23,8 @@ pub const SYMBOLS: &[&str] = &[
     "PyList_Type",
     "PySet_Type",
     "PyFloat_Type",
+    "PyCapsule_Type",
+    "PyCapsule_GetPointer",
     "PyFunction_Type",
     "PyMethod_Type",
     "PyModule_Type",
@@ -49,7 +51,8 @@ impl Runtime<'_> {
                 .map(|build_id| build_id.bytes().to_vec()),
             symbols: SYMBOLS.iter().filter_map(|name| self.table_symbol(name)).collect(),
         };
-        Table::from_answers(&self.resolutions, header, vec![module])
+        let answers: Vec<_> = self.resolutions.iter().chain(self.types.module_resolutions()).cloned().collect();
+        Table::from_answers(&answers, header, vec![module])
     }
 
     fn table_symbol(&self, name: &str) -> Option<TableSymbol> {

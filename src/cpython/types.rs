@@ -10,6 +10,7 @@ use super::size_modules::ModuleSize;
 use super::words::{ReadField, at, word};
 use super::{PythonError, Runtime, instance::InstanceParts, values};
 use crate::corefile::Address;
+use crate::layout::Resolution;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Dense number of a type, in order of its address.
@@ -143,6 +144,8 @@ pub struct TypeTable {
     sizeof_name: Address,
     /// Formulas of `__sizeof__` functions of C modules.
     module_sizes: Vec<ModuleSize>,
+    /// What was asked of the layout sources for these, with the answers.
+    module_resolutions: Vec<Resolution>,
     /// Their numbers by function; `None`: nothing describes the function.
     module_size_numbers: FxHashMap<Address, Option<u32>>,
 }
@@ -267,6 +270,11 @@ impl TypeTable {
         self.module_sizes.get(number as usize)
     }
 
+    /// Every question about structs of C modules, with its answer and origin.
+    pub fn module_resolutions(&self) -> &[Resolution] {
+        &self.module_resolutions
+    }
+
     /// Number of the formula of the `__sizeof__` function that the type named `tp_name` defines; `None` if nothing
     /// describes it.
     pub(super) fn module_size_rule(
@@ -278,7 +286,8 @@ impl TypeTable {
         if let Some(&known) = self.module_size_numbers.get(&function) {
             return known;
         }
-        let number = ModuleSize::resolve(runtime, tp_name, function).map(|formula| {
+        let asked = &mut self.module_resolutions;
+        let number = ModuleSize::resolve(runtime, tp_name, function, asked).map(|formula| {
             self.module_sizes.push(formula);
             (self.module_sizes.len() - 1) as u32
         });
