@@ -25,6 +25,7 @@ pub const SYMBOLS: &[&str] = &[
     "PyFloat_Type",
     "PyCapsule_Type",
     "PyCapsule_GetPointer",
+    "interned",
     "PyFunction_Type",
     "PyMethod_Type",
     "PyModule_Type",
