@@ -125,6 +125,24 @@ layouts! {
         atexit_callbacks: optional("atexit.callbacks"),
         atexit_ncallbacks: optional("atexit.ncallbacks"),
         monitoring_callables: optional("monitoring_callables"),
+        monitoring_tool_names: optional("monitoring_tool_names"),
+        interpreter_trampoline: optional("interpreter_trampoline"),
+        errnomap: optional("exc_state.errnomap"),
+        exception_group: optional("exc_state.PyExc_ExceptionGroup"),
+        not_shareable_error: optional("xi.PyExc_NotShareableError"),
+        str_replace_inf: optional("cached_objects.str_replace_inf"),
+        objreduce: optional("cached_objects.objreduce"),
+        type_slots_pname: optional("cached_objects.type_slots_pname"),
+        generic_type: optional("cached_objects.generic_type"),
+        typevar_type: optional("cached_objects.typevar_type"),
+        typevartuple_type: optional("cached_objects.typevartuple_type"),
+        paramspec_type: optional("cached_objects.paramspec_type"),
+        paramspecargs_type: optional("cached_objects.paramspecargs_type"),
+        paramspeckwargs_type: optional("cached_objects.paramspeckwargs_type"),
+        ast: optional("ast"),
+        ast_first_type: optional("ast.AST_type"),
+        unicode_ids: optional("unicode.ids.array"),
+        unicode_ids_count: optional("unicode.ids.size"),
     }
     /// Include/cpython/pystate.h.
     thread: ThreadState = "PyThreadState|_ts" {
@@ -159,6 +177,12 @@ layouts! {
     err_stack_item: ErrStackItem = "_PyErr_StackItem|_err_stackitem" {
         exc_value: required("exc_value"),
         previous: required("previous_item"),
+    }
+    /// Modules/atexitmodule.c, Include/internal/pycore_atexit.h: one registered function.
+    atexit_callback: AtexitCallback = "atexit_py_callback|atexit_callback" {
+        func: optional("func"),
+        args: optional("args"),
+        kwargs: optional("kwargs"),
     }
     /// Include/internal/pycore_gil.h.
     gil: Gil = "_gil_runtime_state" {
@@ -396,6 +420,7 @@ layouts! {
         cached: optional("_co_cached"),
         extra: required("co_extra"),
         code_adaptive: required("co_code_adaptive"),
+        firsttraceable: required("_co_firsttraceable"),
     }
     /// Include/cpython/code.h: attributes of a code object computed on demand, 3.12 and later.
     code_cached: CodeCached = "_PyCoCached" {

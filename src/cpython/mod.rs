@@ -6,13 +6,16 @@
 
 mod dict;
 mod error;
+mod frame;
 mod gc;
 mod instance;
 mod interpreter;
 pub mod layouts;
+mod lines;
 mod names;
 mod pymalloc;
 mod references;
+mod roots;
 pub mod semantics;
 mod shapes;
 mod size;
@@ -24,10 +27,15 @@ mod words;
 
 pub use dict::{DictItems, DictTable, dict_get, dict_items};
 pub use error::PythonError;
+pub use frame::{
+    Frame, FrameLocal, StackDamage, ThreadExceptions, frame_of_object, generator_frame, thread_exceptions, thread_frames,
+};
 pub use gc::{GcList, GcState, Generation, GenerationCounters};
 pub use interpreter::{Gil, Interpreter, ThreadState};
+pub use lines::line_of;
 pub use pymalloc::{Arena, ClassFigures, LiveBlocks, Pool, PymallocFigures, arenas, for_each_pool};
 pub use references::{Attributes, Gap, Referent, References, dict_slot, managed_place};
+pub use roots::{RootKind, RootReference, roots};
 pub use semantics::{PyVersion, Semantics, type_flags};
 pub use size::{SizeRule, size_of};
 pub use slot::Slot;
