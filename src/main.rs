@@ -9,7 +9,11 @@ fn main() -> anyhow::Result<()> {
     lap("inputs");
     let mut runtime = Runtime::open(&inputs, None)?;
     lap("runtime");
-    eprintln!("{} types {} tracked", runtime.types.len(), runtime.gc_lists.iter().map(|l| l.objects.len()).sum::<usize>());
+    eprintln!(
+        "{} types {} tracked",
+        runtime.types.len(),
+        runtime.gc_lists.iter().map(|l| l.objects.len()).sum::<usize>()
+    );
     if let Some(prefix) = args.get(2) {
         return exuvia::cli::dump::dump(&mut runtime, prefix.as_ref());
     }
@@ -19,9 +23,22 @@ fn main() -> anyhow::Result<()> {
     lap("graph");
     let garbage = exuvia::analysis::collect(&runtime, &census.objects, &graph);
     lap("collect");
-    eprintln!("{} objects {} bytes, gaps {:?}; {} edges dangling {} partial {}; garbage {} + {} held, neg {}", census.objects.len(), census.objects.total_size(), census.gaps, graph.forward.edges(), graph.dangling, graph.partial, garbage.unreachable.len(), garbage.held.len(), garbage.inconsistent);
+    eprintln!(
+        "{} objects {} bytes, gaps {:?}; {} edges dangling {} partial {}; garbage {} + {} held, neg {}",
+        census.objects.len(),
+        census.objects.total_size(),
+        census.gaps,
+        graph.forward.edges(),
+        graph.dangling,
+        graph.partial,
+        garbage.unreachable.len(),
+        garbage.held.len(),
+        garbage.inconsistent
+    );
     eprintln!("table {} graph {}", census.objects.bytes(), graph.forward.bytes());
     let s = std::fs::read_to_string("/proc/self/status")?;
-    for l in s.lines().filter(|l| l.starts_with("VmHWM")||l.starts_with("RssAnon")) { eprintln!("{l}"); }
+    for l in s.lines().filter(|l| l.starts_with("VmHWM") || l.starts_with("RssAnon")) {
+        eprintln!("{l}");
+    }
     Ok(())
 }

@@ -2,9 +2,9 @@
 //!
 //! Knows `subtype_traverse` (Objects/typeobject.c) and where attributes lie; refuses to know the C part of the type.
 
+use super::Runtime;
 use super::semantics::{ManagedDict, type_flags};
 use super::words::ReadField;
-use super::Runtime;
 use crate::corefile::Address;
 use crate::graph::EdgeKind;
 
@@ -84,7 +84,11 @@ impl InstanceParts {
             type_edge,
             inline_values: flags & type_flags::INLINE_VALUES != 0
                 && runtime.semantics.managed_dict == ManagedDict::InlineValues,
-            cached_keys: if flags & type_flags::HEAPTYPE != 0 { read(type_, l.heap_type.cached_keys) } else { 0 },
+            cached_keys: if flags & type_flags::HEAPTYPE != 0 {
+                read(type_, l.heap_type.cached_keys)
+            } else {
+                0
+            },
             weaklist_offset: read(type_, l.type_.weaklistoffset) as i64,
         }
     }

@@ -101,8 +101,9 @@ impl SizeRule {
         let l = &runtime.layouts;
         let mro = runtime.space.field(type_, l.type_.mro).and_then(|mro| tuple_items(runtime, mro));
         for base in mro.unwrap_or_else(|_| vec![type_]) {
-            let defines =
-                dict_items(runtime, type_dict(runtime, base)).iter().any(|&(key, _)| key == table.sizeof_name());
+            let defines = dict_items(runtime, type_dict(runtime, base))
+                .iter()
+                .any(|&(key, _)| key == table.sizeof_name());
             if !defines {
                 continue;
             }
@@ -271,7 +272,8 @@ fn uncommon(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> Result<u
             let blocks = left.saturating_add(length).div_ceil(per_block);
             info.basicsize.saturating_add(blocks.saturating_mul(u64::from(l.deque_block.size)))
         }
-        rule => super::size_modules::size_of(runtime, info, rule, object)?.unwrap_or(plain(runtime, info, object)?),
+        rule => super::size_modules::size_of(runtime, info, rule, object)?
+            .unwrap_or(plain(runtime, info, object)?),
     })
 }
 

@@ -68,7 +68,9 @@ impl Slot {
             Self::Element => "element".to_owned(),
             Self::Type => ".__class__".to_owned(),
             Self::Local { names, index } => match tuple_items(runtime, names) {
-                Ok(names) => format!("local {}", names.get(index as usize).map_or("?".to_owned(), |&n| text(n))),
+                Ok(names) => {
+                    format!("local {}", names.get(index as usize).map_or("?".to_owned(), |&n| text(n)))
+                }
                 Err(_) => format!("local #{index}"),
             },
             Self::Stack(index) => format!("stack {index}"),
@@ -96,7 +98,8 @@ pub fn key_label(runtime: &Runtime<'_>, key: Address) -> String {
     match is_int.then(|| read_int(runtime, key)) {
         Some(Ok(Some(value))) => value.to_string(),
         _ => {
-            let type_ = super::words::ReadField::field(&runtime.space, key, runtime.layouts.object.type_).unwrap_or(0);
+            let type_ = super::words::ReadField::field(&runtime.space, key, runtime.layouts.object.type_)
+                .unwrap_or(0);
             let name = runtime.types.of(type_).map_or("object", |info| info.name.as_ref());
             format!("<{} at {key:#x}>", name.strip_prefix("builtins.").unwrap_or(name))
         }

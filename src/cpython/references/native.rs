@@ -70,7 +70,8 @@ pub fn follow(
         Ok(visits) => {
             let size = object_bytes(runtime, info, object)?;
             for visit in visits {
-                let offset = visit.loaded_from.and_then(|from| from.checked_sub(object)).filter(|&o| o < size);
+                let offset =
+                    visit.loaded_from.and_then(|from| from.checked_sub(object)).filter(|&o| o < size);
                 let slot = match offset {
                     Some(8) => Slot::Type,
                     Some(offset) => Slot::Word(offset as u32),
@@ -194,7 +195,11 @@ pub fn object_members(runtime: &Runtime<'_>, type_: Address) -> Option<Vec<Field
 ///
 /// `PyArrayObject_fields` is numpy's stable ABI (numpy/ndarraytypes.h, unchanged from 1.7 to 2.x): data +16, nd +24,
 /// dimensions +32, strides +40, base +48, descr +56; of the descriptor (`PyArray_Descr`), `kind` is the byte +24.
-pub fn numpy_array(runtime: &Runtime<'_>, object: Address, each: &mut impl FnMut(Referent)) -> Result<(), ReadError> {
+pub fn numpy_array(
+    runtime: &Runtime<'_>,
+    object: Address,
+    each: &mut impl FnMut(Referent),
+) -> Result<(), ReadError> {
     let space = &runtime.space;
     let header = space.slice(object, 64)?;
     let (data, dimensions, base, descr) =
