@@ -178,7 +178,7 @@ pub fn field_at(runtime: &Runtime<'_>, object: Address, label: &str) -> Option<A
     let bases = mro(runtime, type_of(runtime, object)?);
     let field = bases.iter().find_map(|&base| {
         let fields = runtime.shapes.get(&tp_name(runtime, base))?;
-        fields.iter().find(|field| field.name == label)
+        fields.iter().find(|field| field.name == Some(label))
     })?;
     let value = runtime.space.read_u64(object.wrapping_add(u64::from(field.offset))).ok()?;
     (value != 0).then_some(value)

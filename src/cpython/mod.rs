@@ -5,6 +5,7 @@
 //! is decided in [`semantics`], the only file here that compares versions.
 
 mod attributes;
+mod bounds;
 mod dict;
 mod error;
 mod frame;
@@ -32,12 +33,14 @@ mod values;
 mod words;
 
 pub use attributes::{AttributeName, Lookup, class_namespaces, get_attribute, instance_attributes, lookup};
+pub use bounds::{Bound, bound_of};
 pub use dict::{DictItems, DictTable, dict_get, dict_items};
 pub use error::PythonError;
 pub use frame::{
     Frame, FrameLocal, StackDamage, ThreadExceptions, frame_of_object, generator_frame, thread_exceptions, thread_frames,
 };
 pub use gc::{GcList, GcState, Generation, GenerationCounters};
+pub use instance::DictPlace;
 pub use interpreter::{Gil, Interpreter, ThreadState};
 pub use items::{ItemKey, Items, get_item, items};
 pub use preview::{Preview, PreviewLimits, Values, escape_text, float_repr, preview, quote_bytes, quote_text};
