@@ -10,6 +10,7 @@ use super::size_modules::ModuleSize;
 use super::words::{ReadField, at, word};
 use super::{PythonError, Runtime, instance::InstanceParts, values};
 use crate::corefile::Address;
+use crate::layout::Resolution;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Dense number of a type, in order of its address.
@@ -265,6 +266,11 @@ impl TypeTable {
     #[inline]
     pub fn module_size(&self, number: u32) -> Option<&ModuleSize> {
         self.module_sizes.get(number as usize)
+    }
+
+    /// What layout sources said of the structs of C modules.
+    pub fn module_answers(&self) -> impl Iterator<Item = &Resolution> {
+        self.module_sizes.iter().flat_map(|formula| &formula.answers)
     }
 
     /// Number of the formula of the `__sizeof__` function that the type named `tp_name` defines; `None` if nothing
