@@ -9,7 +9,7 @@ use crate::cpython::types::TypeInfo;
 use crate::cpython::words::{ReadField, word};
 use crate::cpython::{Runtime, Slot};
 use crate::graph::EdgeKind;
-use crate::machine::{self, CodeCache, Hook, Stop, Visit};
+use crate::machine::{self, Binding, CodeCache, Hook, StandardFunction, Stop, Visit};
 
 /// Unbound calls that are resolved in one traversal before giving up.
 const MAX_REBINDINGS: usize = 16;
@@ -48,15 +48,33 @@ pub(super) fn run(
     for _ in 0..MAX_REBINDINGS {
         visits.clear();
         match machine::traverse(&Mapped(runtime), code, entry, object, &hooks, &mut |v| visits.push(v)) {
-            Err(Stop::UnboundCall { got_slot }) => match runtime.binaries.unbound_target(got_slot) {
-                Some(target) => code.bind(got_slot, target),
-                None => return Err(Stop::UnboundCall { got_slot }),
+            Err(stop) => match unresolved_slot(&stop).and_then(|slot| Some((slot, binding(runtime, slot)?))) {
+                Some((slot, target)) => code.bind(slot, target),
+                None => return Err(stop),
             },
-            Err(stop) => return Err(stop),
             Ok(()) => return Ok(visits),
         }
     }
     Err(Stop::StepLimit)
+}
+
+/// The slot of a global offset table whose meaning would help: not bound yet, or bound to a variant of a C library
+/// function that this machine's processor has instructions for and we do not follow.
+fn unresolved_slot(stop: &Stop) -> Option<Address> {
+    match *stop {
+        Stop::UnboundCall { got_slot } => Some(got_slot),
+        Stop::UnsupportedInstruction { entered_through, .. } => entered_through,
+        _ => None,
+    }
+}
+
+/// What the call through `slot` means: a C library function by its name, else the function some module exports.
+fn binding(runtime: &Runtime<'_>, slot: Address) -> Option<Binding> {
+    let name = runtime.binaries.slot_symbol(slot)?;
+    match StandardFunction::from_name(&name) {
+        Some(function) => Some(Binding::Standard(function)),
+        None => runtime.binaries.exported(&name).map(Binding::Function),
+    }
 }
 
 /// What `PyCapsule_GetPointer` answers to the traversal that a capsule brings along (3.13): its name, which the
