@@ -5,6 +5,7 @@
 //! is decided in [`semantics`], the only file here that compares versions.
 
 mod attributes;
+mod bounds;
 mod dict;
 mod error;
 mod frame;
@@ -32,12 +33,14 @@ mod values;
 mod words;
 
 pub use attributes::{AttributeName, Lookup, class_namespaces, get_attribute, instance_attributes, lookup};
+pub use bounds::{Bound, bound_of};
 pub use dict::{DictItems, DictTable, dict_get, dict_items};
 pub use error::PythonError;
 pub use frame::{
     Frame, FrameLocal, StackDamage, ThreadExceptions, frame_of_object, generator_frame, thread_exceptions, thread_frames,
 };
 pub use gc::{GcList, GcState, Generation, GenerationCounters};
+pub use instance::DictPlace;
 pub use interpreter::{Gil, Interpreter, ThreadState};
 pub use items::{ItemKey, Items, get_item, items};
 pub use preview::{Preview, PreviewLimits, Values, escape_text, float_repr, preview, quote_bytes, quote_text};
@@ -55,11 +58,14 @@ pub use types::{TypeId, TypeInfo, TypeTable, Walk, WalkKind, is_type};
 pub use values::{read_bytes, read_int, read_str};
 pub use words::{ReadField, half, word};
 
-use crate::corefile::{Address, AddressSpace, Inputs};
+use crate::corefile::{Address, AddressSpace, Inputs, Module};
 use crate::debuginfo::Binaries;
 use crate::layout::{DwarfSource, LayoutSource, Resolution, Resolver, Table};
 use layouts::Layouts;
 use shapes::Shapes;
+
+/// Most files that a message names.
+const MAX_NAMED: usize = 6;
 
 /// Bytes of a `PyGC_Head`.
 pub const GC_HEAD_SIZE: u64 = 16;
@@ -260,10 +266,22 @@ fn find_symbol(
     name: &str,
 ) -> Option<Address> {
     binaries.symbol(index, name).or_else(|| {
-        let module = binaries.module(index)?;
-        let (link_address, _) = table?.symbol(module.name(), name)?;
+        let (module, table) = (binaries.module(index)?, table?);
+        if !describes(table, module) {
+            return None;
+        }
+        let (link_address, _) = table.symbol(module.name(), name)?;
         Some(module.load_bias.wrapping_add(link_address))
     })
+}
+
+/// Whether a table has the symbols of this very build, as far as build-ids tell.
+fn describes(table: &Table, module: &Module) -> bool {
+    let of_table = table.module(module.name()).and_then(|entry| entry.build_id.as_deref());
+    match (of_table, &module.build_id) {
+        (Some(of_table), Some(of_process)) => of_table == of_process.bytes(),
+        _ => true,
+    }
 }
 
 /// The module with the symbol `_PyRuntime`, and the symbol's run-time address.
@@ -283,9 +301,17 @@ fn find_runtime(
     }
     let missing: Vec<&str> =
         modules.iter().filter(|module| module.elf_bytes().is_none()).map(|module| module.name()).collect();
-    let hint = match missing.as_slice() {
+    let mut hint = match missing.as_slice() {
         [] => String::new(),
-        names => format!(" (not found or refused: {})", names.join(", ")),
+        [names @ ..] if names.len() <= MAX_NAMED => format!(" (not found or refused: {})", names.join(", ")),
+        [names @ ..] => {
+            let first = names.get(..MAX_NAMED).unwrap_or_default().join(", ");
+            format!(" (not found or refused: {first} and {} more, see `exuvia info`)", names.len() - MAX_NAMED)
+        }
     };
+    let other_build = |module: &&Module| table.is_some_and(|table| !describes(table, module));
+    if let Some(module) = modules.iter().find(other_build) {
+        hint.push_str(&format!("; the layout table is for another build of {}", module.name()));
+    }
     Err(PythonError::NoRuntime { modules: modules.len() - missing.len(), hint })
 }

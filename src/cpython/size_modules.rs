@@ -7,7 +7,7 @@
 use super::words::ReadField;
 use super::{Runtime, size};
 use crate::corefile::{Address, ReadError};
-use crate::layout::{Resolution, DwarfSource, Field, LayoutSource, Resolver};
+use crate::layout::{DwarfSource, Field, LayoutSource, Resolution, Resolver};
 
 /// Longest C string that is measured, in bytes.
 const MAX_STRING: usize = 1 << 20;
@@ -205,17 +205,14 @@ pub struct ModuleSize {
     /// What the terms are added to.
     pub base: Base,
     terms: Box<[Term]>,
+    /// Every question that finding the members took.
+    pub answers: Vec<Resolution>,
 }
 
 impl ModuleSize {
     /// The formula of the type named `tp_name`, whose `__sizeof__` is the function at `function`. `None` when there is
-    /// no such formula, or a struct of it is not known. What was asked of the layout sources is added to `asked`.
-    pub fn resolve(
-        runtime: &Runtime<'_>,
-        tp_name: &str,
-        function: Address,
-        asked: &mut Vec<Resolution>,
-    ) -> Option<Self> {
+    /// no such formula, or a struct of it is not known.
+    pub fn resolve(runtime: &Runtime<'_>, tp_name: &str, function: Address) -> Option<Self> {
         let formula = FORMULAS.iter().find(|formula| formula.type_name == tp_name)?;
         let module = runtime.binaries.containing(function)?;
         let name = runtime.binaries.module(module)?.name();
@@ -232,9 +229,8 @@ impl ModuleSize {
             Start::TypeData => runtime.layouts.heap_type.size.next_multiple_of(TYPE_DATA_ALIGNMENT),
         };
         let mut names = Names { resolver: Resolver::new(sources), start };
-        let terms = formula.lines.iter().map(|line| names.term(line)).collect::<Option<_>>();
-        asked.extend_from_slice(names.resolver.resolved());
-        Some(Self { base: formula.base, terms: terms? })
+        let terms = formula.lines.iter().map(|line| names.term(line)).collect::<Option<_>>()?;
+        Some(Self { base: formula.base, terms, answers: names.resolver.resolved().to_vec() })
     }
 
     /// What the terms add to the base for the object at `object`, in bytes.

@@ -144,8 +144,6 @@ pub struct TypeTable {
     sizeof_name: Address,
     /// Formulas of `__sizeof__` functions of C modules.
     module_sizes: Vec<ModuleSize>,
-    /// What was asked of the layout sources for these, with the answers.
-    module_resolutions: Vec<Resolution>,
     /// Their numbers by function; `None`: nothing describes the function.
     module_size_numbers: FxHashMap<Address, Option<u32>>,
 }
@@ -270,9 +268,9 @@ impl TypeTable {
         self.module_sizes.get(number as usize)
     }
 
-    /// Every question about structs of C modules, with its answer and origin.
-    pub fn module_resolutions(&self) -> &[Resolution] {
-        &self.module_resolutions
+    /// What layout sources said of the structs of C modules.
+    pub fn module_answers(&self) -> impl Iterator<Item = &Resolution> {
+        self.module_sizes.iter().flat_map(|formula| &formula.answers)
     }
 
     /// Number of the formula of the `__sizeof__` function that the type named `tp_name` defines; `None` if nothing
@@ -286,8 +284,7 @@ impl TypeTable {
         if let Some(&known) = self.module_size_numbers.get(&function) {
             return known;
         }
-        let asked = &mut self.module_resolutions;
-        let number = ModuleSize::resolve(runtime, tp_name, function, asked).map(|formula| {
+        let number = ModuleSize::resolve(runtime, tp_name, function).map(|formula| {
             self.module_sizes.push(formula);
             (self.module_sizes.len() - 1) as u32
         });

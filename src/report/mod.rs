@@ -3,8 +3,8 @@
 //! A report is made from the results of analyses and from names; it computes nothing about the heap. Knows formats
 //! and schemas; refuses to know memory layouts and to print.
 
-mod coverage;
-mod envelope;
+pub mod coverage;
+pub mod envelope;
 pub mod header;
 pub mod info;
 pub mod number;
