@@ -30,6 +30,10 @@ pub mod heap;
 
 pub mod analysis;
 
+pub mod query;
+
+pub mod report;
+
 pub mod cli;
 
 #[cfg(any(test, feature = "testkit"))]

@@ -1,3 +1,84 @@
-//! L7: the command line. Knows arguments, the terminal and exit codes; refuses to know anything below reports.
+//! L7: the command line. Knows arguments, the terminal and exit codes; refuses to know anything below reports but
+//! in which order the phases of an analysis follow each other.
 
+pub mod args;
+mod commands;
 pub mod dump;
+mod glob;
+mod output;
+mod session;
+
+use args::{Arguments, Command, CoreArgument, DevCommand};
+use clap::Parser;
+use std::process::ExitCode;
+
+/// What the program's exit status says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done.
+    Done,
+    /// A `--fail-if` condition holds.
+    ConditionHolds,
+    /// It could not be done: bad arguments, or a core that cannot be read or decoded.
+    Failed,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        ExitCode::from(match outcome {
+            Outcome::Done => 0,
+            Outcome::ConditionHolds => 1,
+            Outcome::Failed => 2,
+        })
+    }
+}
+
+/// Runs the program with the arguments of the process.
+pub fn run() -> Outcome {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are errors to clap, and go to standard output.
+            let outcome = if error.use_stderr() { Outcome::Failed } else { Outcome::Done };
+            let _ = error.print();
+            return outcome;
+        }
+    };
+    match execute(arguments) {
+        Ok(()) => Outcome::Done,
+        Err(error) => {
+            output::print_error(&error);
+            Outcome::Failed
+        }
+    }
+}
+
+fn execute(arguments: Arguments) -> anyhow::Result<()> {
+    let Arguments { words, common, command } = arguments;
+    if let Some(threads) = common.threads {
+        rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads)).build_global()?;
+    }
+    let command = match (command, words.as_slice()) {
+        (Some(command), []) => command,
+        (Some(_), [word, ..]) => {
+            anyhow::bail!("{} stands before the command; try `exuvia COMMAND {0}`", word.display())
+        }
+        (None, [core]) => Command::Overview(CoreArgument { core: core.clone() }),
+        (None, []) => anyhow::bail!("no core file was given; see `exuvia --help`"),
+        (None, [word, ..]) => {
+            anyhow::bail!("no command is called {}; `exuvia --help` lists them all", word.display())
+        }
+    };
+    match command {
+        Command::Overview(arguments) => commands::overview(&arguments, &common),
+        Command::Info(arguments) => commands::info(&arguments, &common),
+        Command::Types(arguments) => commands::types(&arguments, &common),
+        Command::Objects(arguments) => commands::objects(&arguments, &common),
+        Command::Show(arguments) => commands::show(&arguments, &common),
+        Command::Threads(arguments) => commands::threads(&arguments, &common),
+        Command::Dev(DevCommand::Dump { core, prefix }) => commands::dev_dump(&core, &prefix, &common),
+        Command::Dev(DevCommand::Layouts { core, output }) => {
+            commands::dev_layouts(&core, output.as_deref(), &common)
+        }
+    }
+}

@@ -53,7 +53,8 @@ pub struct Frame {
     pub running: bool,
     /// The variables in slots that were set, in slot order.
     pub locals: Vec<FrameLocal>,
-    /// The namespace of a module's or class's frame: a dict, or what a metaclass prepared; 0 for functions.
+    /// The namespace of a module's or class's frame: a dict, or what a metaclass prepared; 0 for functions. It is given
+    /// even while a comprehension of the body runs, when `f_locals` of 3.13 shows nothing but `locals`.
     pub locals_dict: Address,
     /// A dict of names put into `f_locals` by hand, or 0. Variables it names stand in `locals`, which is right about
     /// them: up to 3.12 it is what the last `locals()` left (PEP 667).
@@ -153,7 +154,8 @@ pub fn generator_frame(runtime: &Runtime<'_>, generator: Address) -> Option<Fram
     }
     let l = &runtime.layouts.generator;
     let state = runtime.space.signed(generator, l.frame_state).ok()?;
-    if state >= i64::from(runtime.semantics.frame_cleared) {
+    // FRAME_STATE_FINISHED: 3.13 leaves one that was closed while suspended completed, not cleared.
+    if state > i64::from(runtime.semantics.frame_executing) {
         return None;
     }
     read_alone(runtime, generator.wrapping_add(u64::from(l.iframe.offset)))
@@ -339,11 +341,10 @@ impl<'r, 'core> FrameReader<'r, 'core> {
     fn line(&mut self, frame: Address, code: Address) -> Option<u32> {
         let (space, l) = (&self.runtime.space, &self.runtime.layouts);
         let object = space.field(frame, l.frame.frame_obj).unwrap_or(0);
-        if kind_of(self.runtime, object) == Some(WalkKind::Frame) {
-            match space.signed(object, l.frame_object.lineno) {
-                Ok(line @ 1..) => return u32::try_from(line).ok(),
-                Ok(_) | Err(_) => {}
-            }
+        if kind_of(self.runtime, object) == Some(WalkKind::Frame)
+            && let Ok(line @ 1..) = space.signed(object, l.frame_object.lineno)
+        {
+            return u32::try_from(line).ok();
         }
         let unit = instruction(self.runtime, frame, code).ok()?;
         if let Some(&line) = self.lines.get(&(code, unit)) {

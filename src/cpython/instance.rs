@@ -2,14 +2,17 @@
 //!
 //! Knows `subtype_traverse` (Objects/typeobject.c) and where attributes lie; refuses to know the C part of the type.
 
-use super::Runtime;
 use super::semantics::{ManagedDict, type_flags};
 use super::words::ReadField;
+use super::{Runtime, names};
 use crate::corefile::Address;
 use crate::graph::EdgeKind;
 
 /// `Py_T_OBJECT_EX` (Include/structmember.h): the member type of `__slots__`.
 const T_OBJECT_EX: i64 = 16;
+/// The one type whose instances' reference to it is visited by the object that holds them (`lru_cache_tp_traverse`,
+/// Modules/_functoolsmodule.c); it would count twice.
+const VISITED_BY_HOLDER: &str = "functools._lru_list_elem";
 /// More slots than any class has.
 const MAX_SLOTS: u64 = 100_000;
 
@@ -73,6 +76,8 @@ impl InstanceParts {
         } else if flags & type_flags::HEAPTYPE == 0 {
             // Instances of static types hold no reference to them.
             None
+        } else if names::tp_name(runtime, type_) == VISITED_BY_HOLDER {
+            None
         } else if has_gc && (type_ != base || base_traverses) {
             Some(EdgeKind::Visited)
         } else {
@@ -84,11 +89,7 @@ impl InstanceParts {
             type_edge,
             inline_values: flags & type_flags::INLINE_VALUES != 0
                 && runtime.semantics.managed_dict == ManagedDict::InlineValues,
-            cached_keys: if flags & type_flags::HEAPTYPE != 0 {
-                read(type_, l.heap_type.cached_keys)
-            } else {
-                0
-            },
+            cached_keys: if flags & type_flags::HEAPTYPE != 0 { read(type_, l.heap_type.cached_keys) } else { 0 },
             weaklist_offset: read(type_, l.type_.weaklistoffset) as i64,
         }
     }
@@ -136,10 +137,8 @@ fn read_slots(runtime: &Runtime<'_>, type_: Address, slots: &mut Vec<SlotMember>
         ) else {
             return;
         };
-        if kind == T_OBJECT_EX {
-            if let Ok(offset) = u32::try_from(offset) {
-                slots.push(SlotMember { offset, name });
-            }
+        if let (T_OBJECT_EX, Ok(offset)) = (kind, u32::try_from(offset)) {
+            slots.push(SlotMember { offset, name });
         }
     }
 }

@@ -484,9 +484,18 @@ layouts! {
     cmethod: CMethod = "PyCMethodObject" {
         class: required("mm_class"),
     }
+    /// Include/descrobject.h: a method made in C, as its class has it.
+    method_descr: MethodDescr = "PyMethodDescrObject" {
+        method: optional("d_method"),
+    }
+    /// Objects/capsule.c.
+    capsule: Capsule = "PyCapsule" {
+        pointer: optional("pointer"),
+    }
     /// Include/methodobject.h.
     method_def: MethodDef = "PyMethodDef" {
         name: required("ml_name"),
+        function: required("ml_meth"),
         flags: required("ml_flags"),
     }
     /// Include/internal/pycore_moduleobject.h.

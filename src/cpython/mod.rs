@@ -4,6 +4,7 @@
 //! other objects. Refuses to know analyses and output. Layouts come in by name ([`layouts`]); what names cannot say
 //! is decided in [`semantics`], the only file here that compares versions.
 
+mod attributes;
 mod bounds;
 mod dict;
 mod error;
@@ -11,9 +12,13 @@ mod frame;
 mod gc;
 mod instance;
 mod interpreter;
+mod items;
 pub mod layouts;
 mod lines;
+mod members;
 mod names;
+mod preview;
+mod printed;
 mod pymalloc;
 mod references;
 mod roots;
@@ -22,27 +27,33 @@ mod shapes;
 mod size;
 mod size_modules;
 mod slot;
+mod thread_name;
 mod types;
 mod values;
 mod words;
 
+pub use attributes::{AttributeName, Lookup, class_namespaces, get_attribute, instance_attributes, lookup};
 pub use bounds::{Bound, bound_of};
 pub use dict::{DictItems, DictTable, dict_get, dict_items};
 pub use error::PythonError;
 pub use frame::{
-    Frame, FrameLocal, StackDamage, ThreadExceptions, frame_of_object, generator_frame, thread_exceptions,
-    thread_frames,
+    Frame, FrameLocal, StackDamage, ThreadExceptions, frame_of_object, generator_frame, thread_exceptions, thread_frames,
 };
 pub use gc::{GcList, GcState, Generation, GenerationCounters};
 pub use instance::DictPlace;
 pub use interpreter::{Gil, Interpreter, ThreadState};
+pub use items::{ItemKey, Items, get_item, items};
+pub use preview::{Preview, PreviewLimits, Values, escape_text, float_repr, preview, quote_bytes, quote_text};
 pub use lines::line_of;
+pub use names::type_module;
+pub use members::{MemberNames, member_name};
 pub use pymalloc::{Arena, ClassFigures, LiveBlocks, Pool, PymallocFigures, arenas, for_each_pool};
-pub use references::{Attributes, Gap, References, Referent, dict_slot, managed_place};
+pub use references::{Attributes, Disagreement, Gap, Referent, References, dict_slot, managed_place};
 pub use roots::{RootKind, RootReference, roots};
 pub use semantics::{PyVersion, Semantics, type_flags};
-pub use size::{SizeRule, size_of};
+pub use size::{SizeRule, object_size, size_of};
 pub use slot::Slot;
+pub use thread_name::thread_name;
 pub use types::{TypeId, TypeInfo, TypeTable, Walk, WalkKind, is_type};
 pub use values::{read_bytes, read_int, read_str};
 pub use words::{ReadField, half, word};
@@ -91,6 +102,8 @@ pub struct Runtime<'core> {
     pub gc_lists: Vec<GcList>,
     /// All types.
     pub types: TypeTable,
+    /// Names of members that labels have asked for.
+    pub member_names: MemberNames,
 }
 
 /// Objects of the interpreter that are found by symbol.
@@ -102,6 +115,10 @@ pub struct Landmarks {
     pub object_type: Address,
     /// `None`.
     pub none: Address,
+    /// The type of capsules.
+    pub capsule_type: Address,
+    /// The function `PyCapsule_GetPointer`.
+    pub capsule_get_pointer: Address,
     /// What a set keeps in the place of a removed element (`_dummy_struct`).
     pub set_dummy: Address,
 }
@@ -160,6 +177,8 @@ impl<'core> Runtime<'core> {
             type_type: symbol("PyType_Type").unwrap_or(0),
             object_type: symbol("PyBaseObject_Type").unwrap_or(0),
             none: symbol("_Py_NoneStruct").unwrap_or(0),
+            capsule_type: symbol("PyCapsule_Type").unwrap_or(0),
+            capsule_get_pointer: symbol("PyCapsule_GetPointer").unwrap_or(0),
             set_dummy: symbol("_dummy_struct").or_else(|| symbol("_PySet_Dummy")).unwrap_or(0),
         };
         let mapped_bytes =
@@ -181,6 +200,7 @@ impl<'core> Runtime<'core> {
             mapped_bytes,
             gc_lists: Vec::new(),
             types: TypeTable::default(),
+            member_names: MemberNames::default(),
         };
         runtime.probe()?;
         runtime.interpreters = interpreter::read_all(&runtime)?;
@@ -204,8 +224,7 @@ impl<'core> Runtime<'core> {
         let l = &self.layouts;
         let type_type = self.landmarks.type_type;
         let fails = |probe: String, address| Err(PythonError::Probe { probe, address });
-        let read =
-            |base, field| self.space.field(base, field).map_err(PythonError::reading("the type `type`"));
+        let read = |base, field| self.space.field(base, field).map_err(PythonError::reading("the type `type`"));
         if read(type_type, l.object.type_)? != type_type {
             return fails("PyObject.ob_type of `type` is not `type` itself".to_owned(), type_type);
         }
@@ -224,19 +243,12 @@ impl<'core> Runtime<'core> {
             ("PyCell_Type", l.cell.size, "PyCellObject"),
             ("PyUnicode_Type", l.unicode.size, "PyUnicodeObject"),
             ("PyTuple_Type", l.tuple.items.offset, "PyTupleObject (to ob_item)"),
-            (
-                "PyGen_Type",
-                l.generator.iframe.offset + l.frame.localsplus.offset,
-                "PyGenObject (to the frame's locals)",
-            ),
+            ("PyGen_Type", l.generator.iframe.offset + l.frame.localsplus.offset, "PyGenObject (to the frame's locals)"),
         ] {
             let Some(address) = self.symbol(symbol) else { continue };
             let basicsize = read(address, l.type_.basicsize)?;
             if basicsize != u64::from(size) {
-                return fails(
-                    format!("tp_basicsize of {symbol} is {basicsize}, but {name} has {size} bytes"),
-                    address,
-                );
+                return fails(format!("tp_basicsize of {symbol} is {basicsize}, but {name} has {size} bytes"), address);
             }
         }
         Ok(())
@@ -244,7 +256,12 @@ impl<'core> Runtime<'core> {
 }
 
 /// A symbol from the module's file, else from the layout table made for it.
-fn find_symbol(binaries: &Binaries<'_>, table: Option<&Table>, index: usize, name: &str) -> Option<Address> {
+fn find_symbol(
+    binaries: &Binaries<'_>,
+    table: Option<&Table>,
+    index: usize,
+    name: &str,
+) -> Option<Address> {
     binaries.symbol(index, name).or_else(|| {
         let module = binaries.module(index)?;
         let (link_address, _) = table?.symbol(module.name(), name)?;

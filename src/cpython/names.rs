@@ -23,8 +23,7 @@ pub fn tp_name(runtime: &Runtime<'_>, type_: Address) -> String {
 /// `module.qualname` of a type; without the module where `__module__` is no str
 /// (Objects/typeobject.c, `type_module`, `type_qualname`).
 pub fn type_name(runtime: &Runtime<'_>, type_: Address) -> String {
-    let l = &runtime.layouts;
-    let flags = runtime.space.field(type_, l.type_.flags).unwrap_or(0);
+    let flags = runtime.space.field(type_, runtime.layouts.type_.flags).unwrap_or(0);
     if flags & type_flags::HEAPTYPE == 0 {
         let name = tp_name(runtime, type_);
         return match name.contains('.') {
@@ -35,14 +34,23 @@ pub fn type_name(runtime: &Runtime<'_>, type_: Address) -> String {
     }
     let qualname = runtime
         .space
-        .field(type_, l.heap_type.qualname)
+        .field(type_, runtime.layouts.heap_type.qualname)
         .and_then(|name| read_str(runtime, name, MAX_NAME))
         .unwrap_or_else(|_| tp_name(runtime, type_));
-    let module = super::dict::dict_get(runtime, type_dict(runtime, type_), "__module__")
-        .filter(|&value| is_str(runtime, value))
-        .and_then(|value| read_str(runtime, value, MAX_NAME).ok());
-    match module {
+    match type_module(runtime, type_) {
         Some(module) => format!("{module}.{qualname}"),
         None => qualname,
     }
+}
+
+/// `__module__` of a type; `None` where it is no str.
+pub fn type_module(runtime: &Runtime<'_>, type_: Address) -> Option<String> {
+    let flags = runtime.space.field(type_, runtime.layouts.type_.flags).unwrap_or(0);
+    if flags & type_flags::HEAPTYPE == 0 {
+        let name = tp_name(runtime, type_);
+        return Some(name.rsplit_once('.').map_or("builtins", |(module, _)| module).to_owned());
+    }
+    super::dict::dict_get(runtime, type_dict(runtime, type_), "__module__")
+        .filter(|&value| is_str(runtime, value))
+        .and_then(|value| read_str(runtime, value, MAX_NAME).ok())
 }

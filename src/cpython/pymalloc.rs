@@ -28,7 +28,7 @@ pub struct Arena {
     pub free_pools: u32,
     /// Its index among its allocator's arenas, which its pools repeat.
     pub index: u32,
-    /// Index of the interpreter whose allocator owns it (`usize::MAX`: shared by the process).
+    /// Index of the interpreter whose allocator owns it; the main one's before 3.12, when all shared one allocator.
     pub interpreter: usize,
 }
 
@@ -122,19 +122,18 @@ struct Allocator {
     interpreter: usize,
 }
 
-/// Every arena of the process, by address, and blocks its allocators passed on to malloc.
+/// Every arena of the process, by address; and of each allocator, the interpreter that owns it and the blocks it passed
+/// on to malloc.
 ///
 /// # Errors
 /// The arena tables cannot be found or read.
-pub fn arenas(runtime: &Runtime<'_>) -> Result<(Vec<Arena>, Option<i64>), PythonError> {
+pub fn arenas(runtime: &Runtime<'_>) -> Result<(Vec<Arena>, Vec<(usize, Option<i64>)>), PythonError> {
     let (space, l) = (&runtime.space, &runtime.layouts.arena);
     let pool_size = runtime.semantics.pools.pool;
     let mut found = Vec::new();
-    let mut raw_blocks = None;
+    let mut raw_blocks = Vec::new();
     for allocator in allocators(runtime)? {
-        if let Some(raw) = allocator.raw_blocks {
-            *raw_blocks.get_or_insert(0) += raw;
-        }
+        raw_blocks.push((allocator.interpreter, allocator.raw_blocks));
         for index in 0..allocator.max_arenas {
             let entry = allocator.arenas + u64::from(index) * u64::from(runtime.layouts.arena.size);
             let Ok(address) = space.field(entry, l.address) else { break };
@@ -183,8 +182,7 @@ fn allocators(runtime: &Runtime<'_>) -> Result<Vec<Allocator>, PythonError> {
             if table == 0 || found.iter().any(|known| known.arenas == table) {
                 continue;
             }
-            let raw_blocks =
-                l.obmalloc.raw_allocated_blocks.and_then(|field| space.signed(state, field).ok());
+            let raw_blocks = l.obmalloc.raw_allocated_blocks.and_then(|field| space.signed(state, field).ok());
             found.push(Allocator { arenas: table, max_arenas, raw_blocks, interpreter: index });
         }
         return Ok(found);
@@ -198,7 +196,7 @@ fn allocators(runtime: &Runtime<'_>) -> Result<Vec<Allocator>, PythonError> {
     let (arenas, maximum) = (symbol("arenas")?, symbol("maxarenas")?);
     if let Some((table, max_arenas)) = read_table(arenas, maximum).filter(|table| table.0 != 0) {
         let raw_blocks = runtime.symbol("raw_allocated_blocks").and_then(|at| space.read_i64(at).ok());
-        found.push(Allocator { arenas: table, max_arenas, raw_blocks, interpreter: usize::MAX });
+        found.push(Allocator { arenas: table, max_arenas, raw_blocks, interpreter: 0 });
     }
     Ok(found)
 }
@@ -292,13 +290,7 @@ impl<'core> Pool<'core> {
             next = word(self.bytes, offset as usize);
         }
         damaged |= carved.saturating_sub(free_count) != self.live_count;
-        LiveBlocks {
-            free,
-            first: header,
-            end: header + carved * self.block_size,
-            step: self.block_size,
-            damaged,
-        }
+        LiveBlocks { free, first: header, end: header + carved * self.block_size, step: self.block_size, damaged }
     }
 }
 

@@ -304,7 +304,7 @@ impl<F: FnMut(RootReference)> Holder<'_, '_, F> {
         for index in 0..all {
             let target = word(words, index as usize * 8);
             let certain = index < certain;
-            let possible = certain || (target % 8 == 0 && space.is_mapped(target));
+            let possible = certain || (target.is_multiple_of(8) && space.is_mapped(target));
             if !possible || (certain && generators) {
                 continue;
             }

@@ -15,8 +15,8 @@ pub struct FieldEdge {
     pub offset: u32,
     /// What the reference is to the collector.
     pub kind: EdgeKind,
-    /// The member's name, for labels.
-    pub name: &'static str,
+    /// The member's name, for labels; `None` where debug information has it (see [`super::member_name`]).
+    pub name: Option<&'static str>,
 }
 
 /// Fixed members by `tp_name`.
@@ -26,8 +26,7 @@ pub struct Shapes {
 }
 
 /// A line of the table: type, struct, visited, owned, weak.
-type Line =
-    (&'static str, &'static str, &'static [&'static str], &'static [&'static str], &'static [&'static str]);
+type Line = (&'static str, &'static str, &'static [&'static str], &'static [&'static str], &'static [&'static str]);
 
 const EXCEPTION: &str = "PyBaseExceptionObject";
 
@@ -50,6 +49,7 @@ const LINES: &[Line] = &[
     ("method_descriptor", "PyMethodDescrObject", &["d_common.d_type"], &["d_common.d_name", "d_common.d_qualname"], &[]),
     ("getset_descriptor", "PyGetSetDescrObject", &["d_common.d_type"], &["d_common.d_name", "d_common.d_qualname"], &[]),
     ("member_descriptor", "PyMemberDescrObject", &["d_common.d_type"], &["d_common.d_name", "d_common.d_qualname"], &[]),
+    ("classmethod_descriptor", "PyMethodDescrObject", &["d_common.d_type"], &["d_common.d_name", "d_common.d_qualname"], &[]),
     ("slice", "PySliceObject", &["start", "stop", "step"], &[], &[]),
     ("range", "rangeobject", &[], &["start", "stop", "step", "length"], &[]),
     ("longrange_iterator", "longrangeiterobject", &[], &["index", "start", "step", "len"], &[]),
@@ -72,7 +72,7 @@ const LINES: &[Line] = &[
     ("dict_reversekeyiterator", "dictiterobject", &["di_dict", "di_result"], &[], &[]),
     ("dict_reversevalueiterator", "dictiterobject", &["di_dict", "di_result"], &[], &[]),
     ("dict_reverseitemiterator", "dictiterobject", &["di_dict", "di_result"], &[], &[]),
-    ("enumerate", "enumobject", &["en_sit", "en_result", "en_longindex", "one"], &[], &[]),
+    ("enumerate", "enumobject", &["en_sit", "en_result", "en_longindex"], &["one"], &[]),
     ("reversed", "reversedobject", &["seq"], &[], &[]),
     ("map", "mapobject", &["iters", "func"], &[], &[]),
     ("filter", "filterobject", &["it", "func"], &[], &[]),
@@ -89,7 +89,8 @@ const LINES: &[Line] = &[
     ("weakref.ProxyType", "PyWeakReference", &["wr_callback"], &[], &["wr_object"]),
     ("weakcallableproxy", "PyWeakReference", &["wr_callback"], &[], &["wr_object"]),
     ("weakref.CallableProxyType", "PyWeakReference", &["wr_callback"], &[], &["wr_object"]),
-    ("generator", "PyGenObject", &["gi_code", "gi_name", "gi_qualname", "gi_exc_state.exc_value"], &["gi_origin_or_finalizer"], &[]),
+    // A plain generator never sets gi_origin_or_finalizer.
+    ("generator", "PyGenObject", &["gi_code", "gi_name", "gi_qualname", "gi_exc_state.exc_value"], &[], &[]),
     ("coroutine", "PyGenObject", &["gi_code", "gi_name", "gi_qualname", "gi_exc_state.exc_value"], &["gi_origin_or_finalizer"], &[]),
     ("async_generator", "PyGenObject", &["gi_origin_or_finalizer", "gi_code", "gi_name", "gi_qualname", "gi_exc_state.exc_value"], &[], &[]),
     ("frame", "PyFrameObject", &["f_back", "f_trace", "f_extra_locals", "f_locals_cache"], &[], &[]),
@@ -125,13 +126,11 @@ impl Shapes {
                 continue;
             }
             let mut fields = Vec::new();
-            for (paths, kind) in
-                [(visited, EdgeKind::Visited), (owned, EdgeKind::Owned), (weak, EdgeKind::Weak)]
-            {
+            for (paths, kind) in [(visited, EdgeKind::Visited), (owned, EdgeKind::Owned), (weak, EdgeKind::Weak)] {
                 for &path in paths {
                     if let Some(field) = resolver.optional(c_struct, path) {
                         let label = path.rsplit('.').next().unwrap_or(path);
-                        fields.push(FieldEdge { offset: field.offset, kind, name: label });
+                        fields.push(FieldEdge { offset: field.offset, kind, name: Some(label) });
                     }
                 }
             }

@@ -4,6 +4,7 @@
 
 use super::dict::keys_bytes;
 use super::semantics::type_flags;
+use super::size_modules::Base;
 use super::types::{TypeInfo, TypeTable, type_dict};
 use super::values::{int_digits, tuple_items};
 use super::words::{ReadField, at, half, word};
@@ -39,31 +40,15 @@ pub enum SizeRule {
     Generator,
     /// `collections.deque`.
     Deque,
-    /// `array.array`: a buffer of `allocated` items.
-    Array,
-    /// `_io.BytesIO`.
-    BytesIo,
-    /// The buffered readers and writers of `_io`.
-    Buffered,
-    /// `_struct.Struct`.
-    Struct,
-    /// `decimal.Decimal`.
-    Decimal,
-    /// `xml.etree.ElementTree.Element`.
-    Element,
-    /// `_pickle.Pickler`.
-    Pickler,
-    /// `_pickle.Unpickler`.
-    Unpickler,
-    /// ctypes' type descriptions.
-    StgDict,
-    /// ctypes instances.
-    CData,
-    /// `memoryview`: its shape, strides and suboffsets are items.
-    Other,
+    /// A formula over members of a C module's struct, by number (see [`TypeTable::module_size`]).
+    Module(u32),
+    /// A lower bound, that of `object.__sizeof__`: the type's own `__sizeof__` is written in Python, which is not run,
+    /// or in C that nothing here describes.
+    Bound,
 }
 
-/// Types with a `__sizeof__` of their own, by `tp_name` (Objects/*.c, Modules/*.c, 3.11 to 3.13).
+/// Types of the interpreter with a `__sizeof__` of their own, by `tp_name` (Objects/*.c and
+/// Modules/_collectionsmodule.c, 3.11 to 3.13).
 const RULES: &[(&str, SizeRule)] = &[
     ("object", SizeRule::Object),
     ("int", SizeRule::Int),
@@ -81,42 +66,40 @@ const RULES: &[(&str, SizeRule)] = &[
     ("coroutine", SizeRule::Generator),
     ("async_generator", SizeRule::Generator),
     ("collections.deque", SizeRule::Deque),
-    ("array.array", SizeRule::Array),
-    ("_io.BytesIO", SizeRule::BytesIo),
-    ("_io.BufferedReader", SizeRule::Buffered),
-    ("_io.BufferedWriter", SizeRule::Buffered),
-    ("_io.BufferedRandom", SizeRule::Buffered),
-    ("_struct.Struct", SizeRule::Struct),
-    ("decimal.Decimal", SizeRule::Decimal),
-    ("xml.etree.ElementTree.Element", SizeRule::Element),
-    ("_pickle.Pickler", SizeRule::Pickler),
-    ("_pickle.Unpickler", SizeRule::Unpickler),
-    ("StgDict", SizeRule::StgDict),
 ];
 
 impl SizeRule {
-    /// Finds the `__sizeof__` that the type at `type_` inherits. One written in Python is not run:
-    /// its instances count as plain objects.
-    pub fn of(runtime: &Runtime<'_>, table: &TypeTable, type_: Address) -> Self {
+    /// Finds the `__sizeof__` that the type at `type_` inherits.
+    pub fn of(runtime: &Runtime<'_>, table: &mut TypeTable, type_: Address) -> Self {
         let l = &runtime.layouts;
         let mro = runtime.space.field(type_, l.type_.mro).and_then(|mro| tuple_items(runtime, mro));
-        for base in mro.unwrap_or_else(|_| vec![type_]) {
-            let defines = dict_items(runtime, type_dict(runtime, base))
-                .iter()
-                .any(|&(key, _)| key == table.sizeof_name());
-            if !defines {
-                continue;
-            }
-            let flags = runtime.space.field(base, l.type_.flags).unwrap_or(0);
-            let in_python = flags & type_flags::HEAPTYPE != 0
-                && runtime.space.field(base, l.type_.traverse) == Ok(table.subtype_traverse());
-            if in_python {
-                return Self::Object;
-            }
-            let name = names::tp_name(runtime, base);
-            return RULES.iter().find(|(known, _)| *known == name).map_or(Self::Other, |&(_, rule)| rule);
+        let name = table.sizeof_name();
+        let found = mro.unwrap_or_default().into_iter().find_map(|base| {
+            let attributes = dict_items(runtime, type_dict(runtime, base));
+            attributes.into_iter().find(|&(key, _)| key == name).map(|(_, method)| method)
+        });
+        match found {
+            Some(method) => Self::of_method(runtime, table, method),
+            None => Self::Object,
         }
-        Self::Object
+    }
+
+    /// The rule behind the attribute `__sizeof__` of a class: a method made in C knows the type it was made for.
+    fn of_method(runtime: &Runtime<'_>, table: &mut TypeTable, method: Address) -> Self {
+        let (space, l) = (&runtime.space, &runtime.layouts);
+        let is_descriptor = space
+            .field(method, l.object.type_)
+            .is_ok_and(|type_| names::tp_name(runtime, type_) == "method_descriptor");
+        let (true, Ok(owner)) = (is_descriptor, space.field(method, l.descr.type_)) else {
+            return Self::Bound;
+        };
+        let name = names::tp_name(runtime, owner);
+        if let Some(&(_, rule)) = RULES.iter().find(|(known, _)| *known == name) {
+            return rule;
+        }
+        let function = |field| space.field(space.field(method, field)?, l.method_def.function);
+        let Some(Ok(function)) = l.method_descr.method.map(function) else { return Self::Bound };
+        table.module_size_rule(runtime, &name, function).map_or(Self::Bound, Self::Module)
     }
 }
 
@@ -132,12 +115,22 @@ pub fn size_of(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> Resul
         SizeRule::Str => str_(runtime, info, object)?,
         SizeRule::List => {
             let allocated = runtime.space.field(object, runtime.layouts.list.allocated)?;
-            info.basicsize.saturating_add(allocated.saturating_mul(8))
+            // While a list is sorted, `allocated` is -1, and the interpreter reckons with that.
+            info.basicsize.wrapping_add(allocated.wrapping_mul(8))
         }
         SizeRule::Dict => dict(runtime, info, object)?,
         _ => uncommon(runtime, info, object)?,
     };
     Ok(size.saturating_add(preheader(runtime, info, object)))
+}
+
+/// `sys.getsizeof()` of the object at `object`, whatever its type; 0 if that is not known.
+///
+/// # Errors
+/// Memory that its `__sizeof__` reads is not there.
+pub fn object_size(runtime: &Runtime<'_>, object: Address) -> Result<u64, ReadError> {
+    let type_ = runtime.space.field(object, runtime.layouts.object.type_)?;
+    runtime.types.of(type_).map_or(Ok(0), |info| size_of(runtime, info, object))
 }
 
 /// What `sys.getsizeof` adds to `__sizeof__` (Python/sysmodule.c, `_PySys_GetSizeOf`).
@@ -179,10 +172,8 @@ fn str_(runtime: &Runtime<'_>, _info: &TypeInfo, object: Address) -> Result<u64,
     let kind = u64::from(bit(l.ascii.kind));
     if bit(l.ascii.compact) != 0 && bit(l.ascii.ascii) != 0 {
         let mut size = u64::from(l.ascii.size).saturating_add(length);
-        if let Some(wstr) = l.ascii.wstr {
-            if word(header, at(wstr)) != 0 {
-                size = size.saturating_add(length.saturating_mul(4));
-            }
+        if l.ascii.wstr.is_some_and(|wstr| word(header, at(wstr)) != 0) {
+            size = size.saturating_add(length.saturating_mul(4));
         }
         return Ok(size);
     }
@@ -233,6 +224,16 @@ fn dict(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> Result<u64, 
 fn uncommon(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> Result<u64, ReadError> {
     let (space, l) = (&runtime.space, &runtime.layouts);
     Ok(match info.size_rule {
+        SizeRule::Module(number) => match runtime.types.module_size(number) {
+            Some(formula) => {
+                let base = match formula.base {
+                    Base::Object => plain(runtime, info, object)?,
+                    Base::Dict => dict(runtime, info, object)?,
+                };
+                base.wrapping_add(formula.sum(runtime, object)?)
+            }
+            None => plain(runtime, info, object)?,
+        },
         SizeRule::OrderedDict => {
             let nodes = match space.field(object, l.odict.first)? {
                 0 => 0,
@@ -272,8 +273,7 @@ fn uncommon(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> Result<u
             let blocks = left.saturating_add(length).div_ceil(per_block);
             info.basicsize.saturating_add(blocks.saturating_mul(u64::from(l.deque_block.size)))
         }
-        rule => super::size_modules::size_of(runtime, info, rule, object)?
-            .unwrap_or(plain(runtime, info, object)?),
+        _ => plain(runtime, info, object)?,
     })
 }
 

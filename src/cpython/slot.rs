@@ -1,6 +1,6 @@
 //! Where in its holder a reference stands. Labels are not stored: they are read again from the holder on demand.
 
-use super::Runtime;
+use super::{Runtime, member_name};
 use super::values::{is_str, read_int, read_str, tuple_items};
 use crate::corefile::Address;
 
@@ -34,14 +34,21 @@ pub enum Slot {
     },
     /// A temporary of a frame's evaluation stack.
     Stack(u32),
+    /// A remembered call.
+    CacheLink,
     /// The key of a remembered call.
     CacheKey,
     /// The result of a remembered call.
     CacheResult,
     /// State of a C module.
     ModuleState,
-    /// The word at this offset of the object.
-    Word(u32),
+    /// A member of the C struct, whose name is looked up for a label only.
+    Word {
+        /// The object's type.
+        type_: Address,
+        /// Bytes from the object's start.
+        offset: u32,
+    },
     /// Memory that the object owns elsewhere.
     Indirect,
 }
@@ -68,16 +75,18 @@ impl Slot {
             Self::Element => "element".to_owned(),
             Self::Type => ".__class__".to_owned(),
             Self::Local { names, index } => match tuple_items(runtime, names) {
-                Ok(names) => {
-                    format!("local {}", names.get(index as usize).map_or("?".to_owned(), |&n| text(n)))
-                }
+                Ok(names) => format!("local {}", names.get(index as usize).map_or("?".to_owned(), |&n| text(n))),
                 Err(_) => format!("local #{index}"),
             },
             Self::Stack(index) => format!("stack {index}"),
+            Self::CacheLink => "cached call".to_owned(),
             Self::CacheKey => "cached key".to_owned(),
             Self::CacheResult => "cached result".to_owned(),
             Self::ModuleState => "module state".to_owned(),
-            Self::Word(offset) => format!("+{offset}"),
+            Self::Word { type_, offset } => {
+                let name = runtime.types.of(type_).and_then(|info| member_name(runtime, info, offset));
+                name.map_or_else(|| format!("+{offset}"), |name| format!(".{name}"))
+            }
             Self::Indirect => "C memory".to_owned(),
         }
     }
@@ -98,8 +107,7 @@ pub fn key_label(runtime: &Runtime<'_>, key: Address) -> String {
     match is_int.then(|| read_int(runtime, key)) {
         Some(Ok(Some(value))) => value.to_string(),
         _ => {
-            let type_ = super::words::ReadField::field(&runtime.space, key, runtime.layouts.object.type_)
-                .unwrap_or(0);
+            let type_ = super::words::ReadField::field(&runtime.space, key, runtime.layouts.object.type_).unwrap_or(0);
             let name = runtime.types.of(type_).map_or("object", |info| info.name.as_ref());
             format!("<{} at {key:#x}>", name.strip_prefix("builtins.").unwrap_or(name))
         }

@@ -2,10 +2,11 @@
 //!
 //! Knows `PyTypeObject`, inheritance and which traversal a type runs; refuses to read instances.
 
-use super::dict::dict_items;
+use super::dict::{dict_get, dict_items};
 use super::semantics::type_flags;
 use super::shapes::FieldEdge;
 use super::size::SizeRule;
+use super::size_modules::ModuleSize;
 use super::words::{ReadField, at, word};
 use super::{PythonError, Runtime, instance::InstanceParts, values};
 use crate::corefile::Address;
@@ -69,6 +70,8 @@ pub enum WalkKind {
     Fixed,
     /// Items of a tuple.
     Tuple,
+    /// A named tuple made in C: so many items, of which a tuple shows the first.
+    StructSequence(u32),
     /// Items of a list.
     List,
     /// Keys and values.
@@ -95,6 +98,13 @@ pub enum WalkKind {
     LruCache,
     /// A numpy array of objects.
     NumpyArray,
+    /// One more member, which instances have only where a byte of theirs is not 0: the time zone of a `datetime`.
+    Optional {
+        /// Offset of the byte.
+        flag: u32,
+        /// Offset of the member.
+        member: u32,
+    },
     /// The type's own `tp_traverse`, followed instruction by instruction.
     Machine,
     /// Unknown: words of the object's memory that are addresses of objects.
@@ -131,6 +141,10 @@ pub struct TypeTable {
     subtype_traverse: Address,
     /// The interned str `__sizeof__`, by which overriding classes are recognised.
     sizeof_name: Address,
+    /// Formulas of `__sizeof__` functions of C modules.
+    module_sizes: Vec<ModuleSize>,
+    /// Their numbers by function; `None`: nothing describes the function.
+    module_size_numbers: FxHashMap<Address, Option<u32>>,
 }
 
 impl TypeTable {
@@ -162,9 +176,11 @@ impl TypeTable {
         let mut addresses: Vec<Address> = search.known.into_iter().collect();
         addresses.sort_unstable();
 
-        let mut table = Self::default();
-        table.subtype_traverse = subtype_traverse(runtime, &addresses);
-        table.sizeof_name = sizeof_name(runtime);
+        let mut table = Self {
+            subtype_traverse: subtype_traverse(runtime, &addresses),
+            sizeof_name: sizeof_name(runtime),
+            ..Self::default()
+        };
         for address in addresses {
             table.insert(runtime, address);
         }
@@ -176,7 +192,8 @@ impl TypeTable {
         if self.by_address.contains_key(&address) {
             return;
         }
-        if let Some(info) = TypeInfo::read(runtime, self, address) {
+        let size_rule = SizeRule::of(runtime, self, address);
+        if let Some(info) = TypeInfo::read(runtime, self, address, size_rule) {
             self.by_address.insert(address, TypeId(self.types.len() as u32));
             self.types.push(info);
         }
@@ -243,20 +260,65 @@ impl TypeTable {
     pub fn sizeof_name(&self) -> Address {
         self.sizeof_name
     }
+
+    /// The formula that [`SizeRule::Module`] numbers.
+    #[inline]
+    pub fn module_size(&self, number: u32) -> Option<&ModuleSize> {
+        self.module_sizes.get(number as usize)
+    }
+
+    /// Number of the formula of the `__sizeof__` function that the type named `tp_name` defines; `None` if nothing
+    /// describes it.
+    pub(super) fn module_size_rule(
+        &mut self,
+        runtime: &Runtime<'_>,
+        tp_name: &str,
+        function: Address,
+    ) -> Option<u32> {
+        if let Some(&known) = self.module_size_numbers.get(&function) {
+            return known;
+        }
+        let number = ModuleSize::resolve(runtime, tp_name, function).map(|formula| {
+            self.module_sizes.push(formula);
+            (self.module_sizes.len() - 1) as u32
+        });
+        self.module_size_numbers.insert(function, number);
+        number
+    }
 }
 
-/// Whether the word `candidate` is the address of a finished type object: its own type is a metatype.
+/// Whether the word `candidate` is the address of a type object in use: it is ready and inherits from `object`, and its
+/// own type inherits from `type`. Memory that merely looks alike does not chain up to these two.
 pub fn is_type(runtime: &Runtime<'_>, candidate: Address) -> bool {
     let l = &runtime.layouts;
     let Ok(bytes) = runtime.space.slice(candidate, l.type_.size as usize) else { return false };
     let metatype = word(bytes, at(l.object.type_));
-    let is_meta = metatype == runtime.landmarks.type_type
-        || (runtime.space.field(metatype, l.object.type_).is_ok()
-            && runtime
-                .space
-                .field(metatype, l.type_.flags)
-                .is_ok_and(|flags| flags & type_flags::TYPE_SUBCLASS != 0 && flags & type_flags::READY != 0));
-    is_meta && candidate % 8 == 0 && word(bytes, at(l.type_.flags)) & type_flags::READY != 0
+    if !candidate.is_multiple_of(8) || !inherits(runtime, metatype, runtime.landmarks.type_type) {
+        return false;
+    }
+    let ready = word(bytes, at(l.type_.flags)) & type_flags::READY != 0;
+    // 3.11 makes instances of static types that it never finished (positions_iterator, Objects/codeobject.c).
+    let unfinished = || {
+        metatype == runtime.landmarks.type_type
+            && runtime.binaries.containing(candidate).is_some()
+            && runtime.binaries.containing(word(bytes, at(l.type_.dealloc))).is_some()
+    };
+    if ready { inherits(runtime, candidate, runtime.landmarks.object_type) } else { unfinished() }
+}
+
+/// Whether `ancestor` is `type_` or one of its bases.
+fn inherits(runtime: &Runtime<'_>, type_: Address, ancestor: Address) -> bool {
+    let mut current = type_;
+    for _ in 0..MAX_BASES {
+        if current == ancestor {
+            return true;
+        }
+        match runtime.space.field(current, runtime.layouts.type_.base) {
+            Ok(base) if base != 0 && base.is_multiple_of(8) => current = base,
+            _ => return false,
+        }
+    }
+    false
 }
 
 /// Closes a set of types under bases, metatypes and subclasses.
@@ -359,10 +421,8 @@ pub fn static_parts(runtime: &Runtime<'_>, interpreter: usize, type_: Address) -
 
 /// `tp_dict` of a type, wherever the interpreter keeps it.
 pub fn type_dict(runtime: &Runtime<'_>, type_: Address) -> Address {
-    static_parts(runtime, 0, type_).map_or_else(
-        || runtime.space.field(type_, runtime.layouts.type_.dict).unwrap_or(0),
-        |parts| parts.dict,
-    )
+    static_parts(runtime, 0, type_)
+        .map_or_else(|| runtime.space.field(type_, runtime.layouts.type_.dict).unwrap_or(0), |parts| parts.dict)
 }
 
 /// The `tp_traverse` that classes made by class statements share: by far the most common one of heap types.
@@ -391,7 +451,7 @@ fn sizeof_name(runtime: &Runtime<'_>) -> Address {
 }
 
 impl TypeInfo {
-    fn read(runtime: &Runtime<'_>, table: &TypeTable, address: Address) -> Option<Self> {
+    fn read(runtime: &Runtime<'_>, table: &TypeTable, address: Address, size_rule: SizeRule) -> Option<Self> {
         let (space, l) = (&runtime.space, &runtime.layouts);
         let bytes = space.slice(address, l.type_.size as usize).ok()?;
         let flags = word(bytes, at(l.type_.flags));
@@ -413,7 +473,7 @@ impl TypeInfo {
             preheader: runtime.semantics.preheader(flags),
             parts: InstanceParts::of(runtime, address, base, walk.kind == WalkKind::Machine),
             walk,
-            size_rule: SizeRule::of(runtime, table, address),
+            size_rule,
         })
     }
 
@@ -421,6 +481,12 @@ impl TypeInfo {
     #[inline]
     pub fn has_gc(&self) -> bool {
         self.flags & type_flags::HAVE_GC != 0
+    }
+
+    /// Whether sizes of instances are lower bounds; see [`SizeRule::Bound`].
+    #[inline]
+    pub fn size_is_bound(&self) -> bool {
+        self.size_rule == SizeRule::Bound
     }
 
     /// Whether instances are types.
@@ -467,9 +533,7 @@ fn walk_of(runtime: &Runtime<'_>, flags: u64, base: Address, traverse: Address) 
     let mut owner = base;
     for _ in 0..MAX_BASES {
         match space.field(owner, l.base) {
-            Ok(next) if next != 0 && traverse != 0 && space.field(next, l.traverse) == Ok(traverse) => {
-                owner = next
-            }
+            Ok(next) if next != 0 && traverse != 0 && space.field(next, l.traverse) == Ok(traverse) => owner = next,
             _ => break,
         }
     }
@@ -487,6 +551,9 @@ fn walk_of(runtime: &Runtime<'_>, flags: u64, base: Address, traverse: Address) 
     if name == "numpy.ndarray" {
         return kind(WalkKind::NumpyArray);
     }
+    if let Some(items) = struct_sequence_items(runtime, flags, base) {
+        return kind(WalkKind::StructSequence(items));
+    }
     if traverse != 0 && flags & type_flags::HAVE_GC != 0 {
         return kind(WalkKind::Machine);
     }
@@ -494,8 +561,17 @@ fn walk_of(runtime: &Runtime<'_>, flags: u64, base: Address, traverse: Address) 
         return fixed(&[]);
     }
     // Made in C, unknown to the collector: what its instances refer to is told by debug information, else guessed.
-    match super::references::object_members(runtime, base) {
-        Some(members) => fixed(&members),
-        None => kind(WalkKind::Scan),
+    super::members::object_walk(runtime, base).unwrap_or_else(|| kind(WalkKind::Scan))
+}
+
+/// Number of items of a struct sequence's instances, shown or not (Objects/structseq.c: the type's attribute
+/// `n_fields`); `None` for other types.
+fn struct_sequence_items(runtime: &Runtime<'_>, flags: u64, base: Address) -> Option<u32> {
+    if flags & type_flags::TUPLE_SUBCLASS == 0 {
+        return None;
     }
+    let attributes = type_dict(runtime, base);
+    dict_get(runtime, attributes, "n_unnamed_fields")?;
+    let count = values::read_int(runtime, dict_get(runtime, attributes, "n_fields")?).ok()??;
+    u32::try_from(count).ok()
 }

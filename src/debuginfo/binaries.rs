@@ -89,17 +89,21 @@ impl<'core> Binaries<'core> {
         cell.get_or_init(|| build_dwarf(module)).as_ref().map_err(String::as_str)
     }
 
-    /// Where the dynamic linker would have bound the still unbound slot at `got_slot`: its relocation names a symbol,
-    /// which some module exports.
-    pub fn unbound_target(&self, got_slot: Address) -> Option<Address> {
-        let index = self.containing(got_slot)?;
-        let module = self.module(index)?;
+    /// Name of the symbol that the relocation of the slot at `got_slot` in a global offset table binds it to.
+    pub fn slot_symbol(&self, got_slot: Address) -> Option<String> {
+        let module = self.module(self.containing(got_slot)?)?;
         let elf = goblin::elf::Elf::parse(module.elf_bytes()?).ok()?;
         let link_address = got_slot.wrapping_sub(module.load_bias);
-        let relocation = elf.pltrelocs.iter().chain(elf.dynrelas.iter()).find(|r| {
-            r.r_offset == link_address && matches!(r.r_type, R_X86_64_JUMP_SLOT | R_X86_64_GLOB_DAT)
-        })?;
-        let name = elf.dynstrtab.get_at(elf.dynsyms.get(relocation.r_sym)?.st_name)?;
+        let relocation = elf
+            .pltrelocs
+            .iter()
+            .chain(elf.dynrelas.iter())
+            .find(|r| r.r_offset == link_address && matches!(r.r_type, R_X86_64_JUMP_SLOT | R_X86_64_GLOB_DAT))?;
+        elf.dynstrtab.get_at(elf.dynsyms.get(relocation.r_sym)?.st_name).map(str::to_owned)
+    }
+
+    /// Address of the symbol `name` that some module exports, as the dynamic linker would find it.
+    pub fn exported(&self, name: &str) -> Option<Address> {
         (0..self.len()).find_map(|index| {
             self.symbols(index)?.find(name).filter(|symbol| symbol.exported).map(|symbol| symbol.address)
         })
@@ -113,9 +117,7 @@ fn build_dwarf(module: &Module) -> Result<DwarfIndex<'_>, String> {
     let index = |bytes| ElfImage::parse(bytes).and_then(|elf| DwarfIndex::build(&elf));
     match (index(bytes), module.debug_file()) {
         (Ok(index), _) => Ok(index),
-        (Err(DebugInfoError::NoDebugInfo), Some(debug)) => {
-            index(debug.bytes()).map_err(|error| error.to_string())
-        }
+        (Err(DebugInfoError::NoDebugInfo), Some(debug)) => index(debug.bytes()).map_err(|error| error.to_string()),
         (Err(error), _) => Err(error.to_string()),
     }
 }

@@ -7,8 +7,8 @@ use super::table::{Columns, Found};
 use super::{ObjectFlags, ObjectId, ObjectTable};
 use crate::corefile::Address;
 use crate::cpython::{
-    Arena, GC_HEAD_SIZE, Gap, Generation, Pool, PymallocFigures, PythonError, ReadField, References, Runtime,
-    SizeRule, TypeId, TypeInfo, arenas, for_each_pool, is_type, size_of, word,
+    Arena, GC_HEAD_SIZE, Gap, Generation, Pool, PymallocFigures, PythonError, ReadField, References, Runtime, SizeRule,
+    TypeId, TypeInfo, arenas, for_each_pool, is_type, roots, size_of, word,
 };
 use crate::graph::EdgeKind;
 use rayon::prelude::*;
@@ -19,8 +19,10 @@ use rustc_hash::FxHashSet;
 pub struct Census {
     /// All objects.
     pub objects: ObjectTable,
-    /// pymalloc's figures.
+    /// pymalloc's figures, of all allocators.
     pub pymalloc: PymallocFigures,
+    /// Of each allocator, by the index of the interpreter that owns it.
+    pub allocators: Vec<(usize, PymallocFigures)>,
     /// What could not be read.
     pub gaps: CensusGaps,
 }
@@ -72,8 +74,7 @@ pub fn census(runtime: &mut Runtime<'_>) -> Result<Census, PythonError> {
     let (arenas, raw_blocks) = arenas(runtime)?;
     let map = ArenaMap::new(runtime, &arenas);
     let mut scans = scan_arenas(runtime, &arenas, &map);
-    let strangers: FxHashSet<Address> =
-        scans.iter().flat_map(|scan| scan.unknown_types.iter().copied()).collect();
+    let strangers: FxHashSet<Address> = scans.iter().flat_map(|scan| scan.unknown_types.iter().copied()).collect();
     if !strangers.is_empty() {
         let before = runtime.types.len();
         let mut types = std::mem::take(&mut runtime.types);
@@ -83,17 +84,32 @@ pub fn census(runtime: &mut Runtime<'_>) -> Result<Census, PythonError> {
             scans = scan_arenas(runtime, &arenas, &map);
         }
     }
-    let mut pymalloc = PymallocFigures { raw_blocks, ..PymallocFigures::default() };
     let mut gaps = CensusGaps::default();
-    for scan in &scans {
-        pymalloc.add(&scan.figures);
-        gaps.add(&scan.gaps);
-    }
+    scans.iter().for_each(|scan| gaps.add(&scan.gaps));
+    let (pymalloc, allocators) = allocator_figures(&arenas, &scans, &raw_blocks);
     let seeds = outside_seeds(runtime, &map, &scans);
     let outside = close_outside(runtime, &map, seeds, &mut gaps);
     let mut objects = ObjectTable::new(merge(&arenas, scans, outside));
     mark_generations(runtime, &mut objects, &mut gaps);
-    Ok(Census { objects, pymalloc, gaps })
+    Ok(Census { objects, pymalloc, allocators, gaps })
+}
+
+/// The figures of all allocators together, and of each.
+fn allocator_figures(
+    arenas: &[Arena],
+    scans: &[ArenaScan],
+    raw_blocks: &[(usize, Option<i64>)],
+) -> (PymallocFigures, Vec<(usize, PymallocFigures)>) {
+    let mut total = PymallocFigures::default();
+    let mut each = Vec::new();
+    for &(interpreter, raw_blocks) in raw_blocks {
+        let mut figures = PymallocFigures { raw_blocks, ..PymallocFigures::default() };
+        let own = arenas.iter().zip(scans).filter(|(arena, _)| arena.interpreter == interpreter);
+        own.for_each(|(_, scan)| figures.add(&scan.figures));
+        total.add(&figures);
+        each.push((interpreter, figures));
+    }
+    (total, each)
 }
 
 /// Which addresses lie in arenas.
@@ -136,12 +152,7 @@ struct Outside<'m> {
 
 impl<'m> Outside<'m> {
     fn new(map: &'m ArenaMap) -> Self {
-        Self {
-            map,
-            recent: vec![0; FILTER].into_boxed_slice(),
-            last_span: (0, 0),
-            seen: FxHashSet::default(),
-        }
+        Self { map, recent: vec![0; FILTER].into_boxed_slice(), last_span: (0, 0), seen: FxHashSet::default() }
     }
 
     #[inline]
@@ -242,9 +253,11 @@ impl Scanner<'_, '_, '_, '_> {
     /// Whether an instance of `info` has room in the block.
     #[inline]
     fn fits(&self, info: &TypeInfo, bytes: &[u8], preheader: usize) -> bool {
-        // A str is allocated with only as much of its struct as its text needs (Objects/unicodeobject.c, PyUnicode_New).
         let least = match info.size_rule {
+            // A str is allocated with only as much of its struct as its text needs (Objects/unicodeobject.c, PyUnicode_New).
             SizeRule::Str => u64::from(self.runtime.layouts.ascii.size),
+            // A type made in C may leave out its last member (Modules/_datetimemodule.c, `tzinfo` of times without one).
+            _ if !info.has_gc() => info.basicsize.saturating_sub(8),
             _ => info.basicsize,
         };
         preheader as u64 + least <= bytes.len() as u64
@@ -317,7 +330,12 @@ fn outside_seeds(runtime: &Runtime<'_>, map: &ArenaMap, scans: &[ArenaScan]) -> 
     for list in &runtime.gc_lists {
         seeds.extend(list.objects.iter().copied().filter(|&object| !map.contains(object)));
     }
-    seeds.extend(runtime.types.iter().map(|(_, info)| info.address));
+    seeds.extend(runtime.types.iter().map(|(_, info)| info.address).filter(|&type_| !map.contains(type_)));
+    roots(runtime, &mut |root| {
+        if root.certain && !map.contains(root.target) {
+            seeds.insert(root.target);
+        }
+    });
     seeds
 }
 
@@ -343,9 +361,7 @@ fn close_outside(
                 let mut gaps = CensusGaps::default();
                 let rows = chunk
                     .iter()
-                    .filter_map(|&address| {
-                        outside_object(shared, &mut references, &mut outside, address, &mut gaps)
-                    })
+                    .filter_map(|&address| outside_object(shared, &mut references, &mut outside, address, &mut gaps))
                     .collect();
                 (rows, outside.seen, gaps)
             })
@@ -409,8 +425,7 @@ fn outside_object(
 
 /// The two words of the GC head, or zeros for objects without one. Static types have none, whatever their type says.
 fn gc_head(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> (u64, u64) {
-    let is_static_type =
-        info.is_metatype() && runtime.types.of(object).is_some_and(|info| !info.is_heap_type());
+    let is_static_type = info.is_metatype() && runtime.types.of(object).is_some_and(|info| !info.is_heap_type());
     if !info.has_gc() || is_static_type {
         return (0, 0);
     }

@@ -7,7 +7,7 @@
 use rustc_hash::FxHashMap;
 
 use super::error::ADVICE;
-use super::table::{Table, TableModule, TableStruct};
+use super::table::{Table, TableModule};
 use super::{Field, LayoutError, LayoutSource, Origin};
 
 /// A question that was asked, with its answer.
@@ -104,19 +104,9 @@ impl<'s> Resolver<'s> {
         self.conflict.clone()
     }
 
-    /// The answers as a table that can stand in for the sources later: the fields of every struct in the order of
-    /// asking, with the header lines and modules given.
+    /// The answers as a table; see [`Table::from_answers`].
     pub fn to_table(&self, header: Vec<(String, String)>, modules: Vec<TableModule>) -> Table {
-        let mut table = Table { header, modules, structs: Vec::new() };
-        for resolution in &self.resolved {
-            let Some(field) = resolution.field else { continue };
-            let entry = table.struct_entry(&resolution.ty);
-            match &resolution.path {
-                None => entry.size = Some(field.size),
-                Some(path) => TableStruct::add_field(entry, path, field),
-            }
-        }
-        table
+        Table::from_answers(&self.resolved, header, modules)
     }
 
     fn resolve(&mut self, ty: &str, path: Option<&str>) -> Option<Field> {

@@ -17,7 +17,7 @@ use std::fmt::{self, Display};
 use rustc_hash::FxHashSet;
 use thiserror::Error;
 
-use super::{Bits, Field, LayoutSource, Origin};
+use super::{Bits, Field, LayoutSource, Origin, Resolution};
 use crate::debuginfo::FieldPath;
 
 /// The version of the text format that is printed and read.
@@ -128,6 +128,25 @@ impl Table {
         if parser.format_seen { Ok(parser.table) } else { Err(TableError::NoFormat) }
     }
 
+    /// Answers of layout sources as a table that can stand in for them later: the fields of every struct in the order
+    /// of asking, with the header lines and modules given.
+    pub fn from_answers(
+        answers: &[Resolution],
+        header: Vec<(String, String)>,
+        modules: Vec<TableModule>,
+    ) -> Self {
+        let mut table = Self { header, modules, structs: Vec::new() };
+        for answer in answers {
+            let Some(field) = answer.field else { continue };
+            let entry = table.struct_entry(&answer.ty);
+            match &answer.path {
+                None => entry.size = Some(field.size),
+                Some(path) => entry.add_field(path, field),
+            }
+        }
+        table
+    }
+
     /// The value of the first header line with that key.
     pub fn header_value(&self, key: &str) -> Option<&str> {
         self.header.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
@@ -150,7 +169,7 @@ impl Table {
     }
 
     /// The struct of that name, added if it is not there yet.
-    pub(super) fn struct_entry(&mut self, name: &str) -> &mut TableStruct {
+    fn struct_entry(&mut self, name: &str) -> &mut TableStruct {
         let known = self.structs.iter().position(|structure| structure.name == name);
         let position = known.unwrap_or(self.structs.len());
         if known.is_none() {
@@ -167,7 +186,7 @@ impl TableStruct {
     }
 
     /// Adds a field unless one with that path is there.
-    pub(super) fn add_field(&mut self, path: &str, field: Field) {
+    fn add_field(&mut self, path: &str, field: Field) {
         if self.field(path).is_none() {
             self.fields.push((path.to_owned(), field));
         }

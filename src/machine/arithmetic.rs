@@ -1,10 +1,10 @@
 //! Integer arithmetic with the processor's flags, as pure functions.
 //!
-//! It knows results and flags (Intel SDM volume 1, section 3.4.3.1, and volume 2 per instruction). It refuses to
-//! know registers and memory. The adjust flag is not modelled: only decimal arithmetic, absent from 64-bit code,
-//! reads it. Flags the manual leaves undefined get what current processors do, or keep a fixed value.
+//! It knows results and flags (Intel SDM volume 1, section 3.4.3.1, and volume 2 per instruction). It refuses
+//! to know registers and memory. The adjust flag is not modelled: only decimal arithmetic, absent from 64-bit
+//! code, reads it. Flags the manual leaves undefined get what current processors do, or keep a fixed value.
 
-use super::operation::{Binary, BitCount, Condition, Shift, Unary, Width};
+use super::operation::{Binary, BitCount, Condition, LowestBit, Shift, Unary, Width};
 
 /// The status flags.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,7 +76,8 @@ pub(super) fn subtract(width: Width, left: u64, right: u64, borrow: bool) -> (u6
     (result, flags)
 }
 
-/// The result of a two-operand operation and its flags; `Compare` and `Test` return the result they would drop.
+/// The result of a two-operand operation and its flags; `Compare` and `Test` return the result they would
+/// drop.
 pub(super) fn binary(kind: Binary, width: Width, left: u64, right: u64, carry: bool) -> (u64, Flags) {
     let logic = |result: u64| (width.truncate(result), Flags::of_result(width, result));
     match kind {
@@ -229,4 +230,25 @@ pub(super) fn bit_count(kind: BitCount, width: Width, value: u64, before: Flags)
             (Some(u64::from(value.count_ones())), Flags { zero: value == 0, ..Flags::default() })
         }
     }
+}
+
+/// `value` without the bits from position `count` (its low byte) on; carry says that there were none to clear.
+pub(super) fn zero_high_bits(width: Width, value: u64, count: u64) -> (u64, Flags) {
+    let count = u32::from(count as u8);
+    let kept = if count < width.bits() { 1_u64.wrapping_shl(count).wrapping_sub(1) } else { u64::MAX };
+    let result = width.truncate(value & kept);
+    (result, Flags { carry: count >= width.bits(), ..Flags::of_result(width, result) })
+}
+
+/// `value` with its lowest set bit changed; carry says whether there was one (`blsi`) or was none (`blsr`, `blsmsk`).
+pub(super) fn lowest_bit(kind: LowestBit, width: Width, value: u64) -> (u64, Flags) {
+    let value = width.truncate(value);
+    let below = value.wrapping_sub(1);
+    let result = width.truncate(match kind {
+        LowestBit::Reset => value & below,
+        LowestBit::Isolate => value & value.wrapping_neg(),
+        LowestBit::Mask => value ^ below,
+    });
+    let carry = (value == 0) != (kind == LowestBit::Isolate);
+    (result, Flags { carry, ..Flags::of_result(width, result) })
 }

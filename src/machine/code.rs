@@ -1,7 +1,7 @@
 //! Decoded code of the dead process, kept by address.
 //!
-//! It knows how to cut code into blocks and how lazily bound calls look. It refuses to know what code does. Code does
-//! not change after the process died, so a block once decoded stays right.
+//! It knows how to cut code into blocks and how lazily bound calls look. It refuses to know what code does.
+//! Code does not change after the process died, so a block once decoded stays right.
 
 use iced_x86::{Decoder, DecoderOptions, Instruction};
 use rustc_hash::FxHashMap;

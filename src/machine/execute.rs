@@ -1,7 +1,7 @@
 //! Effects of integer operations on registers, flags and memory.
 //!
-//! It knows the state of one run. It refuses to know where code comes from and what a call target means: it reports
-//! transfers of control and leaves them to the caller.
+//! It knows the state of one run. It refuses to know where code comes from and what a call target means: it
+//! reports transfers of control and leaves them to the caller.
 
 use super::arithmetic::{self, Flags};
 use super::code::Block;
@@ -40,7 +40,7 @@ pub(super) struct Processor<'a, M> {
     /// The general registers; the rest stay zero (see [`Gpr::ABSENT`]).
     registers: [Word; 32],
     pub(super) vectors: [Vector; 16],
-    flags: Flags,
+    pub(super) flags: Flags,
     pub(super) space: Space<'a, M>,
 }
 
@@ -157,7 +157,8 @@ impl<'a, M: Memory> Processor<'a, M> {
             }
             Operation::LoadAddress { width, to, of } => {
                 let address = self.offset(&of);
-                // `lea` is how compilers add a constant, for example to strip a tag: the value keeps its origin.
+                // `lea` is how compilers add a constant, for example to strip a tag: the value keeps its
+                // origin.
                 let origin = if of.index == Gpr::ABSENT { self.get(of.base).origin } else { 0 };
                 self.write_register(width, to, Word { value: address, origin });
             }
@@ -193,7 +194,7 @@ impl<'a, M: Memory> Processor<'a, M> {
             Operation::BitTest { kind, width, of, index } => self.bit_test(kind, width, &of, &index)?,
             Operation::FillString { width, repeat } => self.fill_string(width, repeat)?,
             Operation::CopyString { width, repeat } => self.copy_string(width, repeat)?,
-            Operation::Vector(ref vector) => self.vector(vector)?,
+            Operation::Vector { extent, ref operation } => self.vector(extent, operation)?,
             ref other => self.calculate(other)?,
         }
         Ok(())
@@ -256,8 +257,37 @@ impl<'a, M: Memory> Processor<'a, M> {
                 }
                 self.flags = flags;
             }
-            _ => return Err(Fault::Unsupported),
+            ref other => return self.bit_field(other),
         }
+        Ok(())
+    }
+
+    /// The operations on bit fields with a separate destination.
+    fn bit_field(&mut self, operation: &Operation) -> Result<(), Fault> {
+        let (width, to, result, flags) = match *operation {
+            Operation::AndNot { width, to, left, right } => {
+                let (left, right) = (self.read(width, &left)?.value, self.read(width, &right)?.value);
+                let (result, flags) = arithmetic::binary(Binary::And, width, !left, right, false);
+                (width, to, result, flags)
+            }
+            Operation::ShiftInto { kind, width, to, from, count } => {
+                let (value, count) = (self.read(width, &from)?.value, self.read(width, &count)?.value);
+                let (result, _) = arithmetic::shift(kind, width, value, count, self.flags);
+                (width, to, result, self.flags)
+            }
+            Operation::ZeroHighBits { width, to, from, count } => {
+                let (value, count) = (self.read(width, &from)?.value, self.read(width, &count)?.value);
+                let (result, flags) = arithmetic::zero_high_bits(width, value, count);
+                (width, to, result, flags)
+            }
+            Operation::LowestBit { kind, width, to, from } => {
+                let (result, flags) = arithmetic::lowest_bit(kind, width, self.read(width, &from)?.value);
+                (width, to, result, flags)
+            }
+            _ => return Err(Fault::Unsupported),
+        };
+        self.write_register(width, to, Word::computed(result));
+        self.flags = flags;
         Ok(())
     }
 
@@ -331,8 +361,8 @@ impl<'a, M: Memory> Processor<'a, M> {
         })
     }
 
-    /// Runs `element` once or `rcx` times, moving `rdi` on after each. The direction flag is clear, as the calling
-    /// convention guarantees.
+    /// Runs `element` once or `rcx` times, moving `rdi` on after each. The direction flag is clear, as the
+    /// calling convention guarantees.
     fn string(
         &mut self,
         width: Width,

@@ -1,19 +1,20 @@
 //! From decoded x86-64 instructions to the interpreter's operations.
 //!
-//! It knows which instructions belong to the subset and where their operands are. It refuses to know effects. An
-//! instruction or operand form outside the subset becomes [`Operation::Unsupported`]; nothing is guessed.
+//! It knows which instructions belong to the subset and where their operands are. It refuses to know effects.
+//! An instruction or operand form outside the subset becomes [`Operation::Unsupported`]; nothing is guessed.
 
 use iced_x86::{Instruction, MemorySize, Mnemonic, OpKind, Register};
 
 use super::lower_vector;
 use super::operation::{
-    Binary, BitCount, BitTest, Condition, Gpr, Location, Operand, Operation, Shift, Unary, Width,
+    Binary, BitCount, BitTest, Condition, Gpr, Location, LowestBit, Operand, Operation, Shift, Unary, Width,
 };
 
 /// The operation of `instruction`, or [`Operation::Unsupported`].
 pub(super) fn lower(instruction: &Instruction) -> Operation {
     integer(instruction)
-        .or_else(|| lower_vector::lower(instruction).map(Operation::Vector))
+        .or_else(|| bit_fields(instruction))
+        .or_else(|| lower_vector::lower(instruction))
         .unwrap_or(Operation::Unsupported)
 }
 
@@ -27,9 +28,11 @@ fn integer(instruction: &Instruction) -> Option<Operation> {
 /// Copies between registers, memory and the stack.
 fn transfer(instruction: &Instruction) -> Option<Operation> {
     Some(match instruction.mnemonic() {
-        // A prefetch and a fence have no effect on values; `endbr64` is a no-op by definition.
+        // A prefetch and a fence have no effect on values; `endbr64` is a no-op by definition; the direction
+        // flag is clear throughout, since `std` is outside the subset.
         Mnemonic::Nop
         | Mnemonic::Endbr64
+        | Mnemonic::Cld
         | Mnemonic::Pause
         | Mnemonic::Mfence
         | Mnemonic::Lfence
@@ -163,6 +166,30 @@ fn arithmetic(instruction: &Instruction) -> Option<Operation> {
         Mnemonic::Lzcnt => bit_count(BitCount::LeadingZeros),
         Mnemonic::Popcnt => bit_count(BitCount::Population),
         Mnemonic::Imul | Mnemonic::Mul | Mnemonic::Div | Mnemonic::Idiv => multiplication(instruction),
+        _ => None,
+    }
+}
+
+/// BMI1 and BMI2: what compilers use in place of shifts and masks when the target processor has them.
+fn bit_fields(instruction: &Instruction) -> Option<Operation> {
+    let width = width(instruction)?;
+    let to = || register_operand(instruction, 0);
+    let operand = |index| operand(instruction, index);
+    let shift =
+        |kind| Some(Operation::ShiftInto { kind, width, to: to()?, from: operand(1)?, count: operand(2)? });
+    let lowest = |kind| Some(Operation::LowestBit { kind, width, to: to()?, from: operand(1)? });
+    match instruction.mnemonic() {
+        Mnemonic::Andn => Some(Operation::AndNot { width, to: to()?, left: operand(1)?, right: operand(2)? }),
+        Mnemonic::Shlx => shift(Shift::Left),
+        Mnemonic::Shrx => shift(Shift::RightLogical),
+        Mnemonic::Sarx => shift(Shift::RightArithmetic),
+        Mnemonic::Rorx => shift(Shift::RotateRight),
+        Mnemonic::Bzhi => {
+            Some(Operation::ZeroHighBits { width, to: to()?, from: operand(1)?, count: operand(2)? })
+        }
+        Mnemonic::Blsr => lowest(LowestBit::Reset),
+        Mnemonic::Blsi => lowest(LowestBit::Isolate),
+        Mnemonic::Blsmsk => lowest(LowestBit::Mask),
         _ => None,
     }
 }

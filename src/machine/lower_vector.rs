@@ -1,41 +1,43 @@
-//! From decoded SSE instructions to the interpreter's vector operations.
+//! From decoded SSE and AVX instructions to the interpreter's vector operations.
 //!
-//! It knows the 16-byte moves, bitwise operations and byte comparisons compilers emit to copy, clear and scan
-//! memory. It refuses to know floating-point arithmetic and wider vectors.
+//! It knows the 16- and 32-byte moves, bitwise operations and byte comparisons compilers emit to copy, clear and
+//! scan memory. It refuses to know floating-point arithmetic, masked operations and 64-byte vectors.
 
 use iced_x86::{Instruction, Mnemonic, OpKind, Register};
 
-use super::lower::{location, operand};
-use super::operation::{Operand, VectorBinary, VectorOperand, VectorOperation, Width, Xmm};
+use super::lower::operand;
+use super::operation::{
+    Extent, Operand, Operation, VectorBinary, VectorOperand, VectorOperation, Width, Xmm,
+};
+
+/// SSE, or AVX with its separate destination.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Family {
+    Sse,
+    Avx,
+}
 
 /// The vector operation of `instruction`, when it is in the subset.
-pub(super) fn lower(instruction: &Instruction) -> Option<VectorOperation> {
-    if let Some(kind) = binary(instruction.mnemonic()) {
-        let (to, from) = (xmm(instruction, 0)?, vector_operand(instruction, 1)?);
-        return Some(VectorOperation::Binary { kind, to, from });
+pub(super) fn lower(instruction: &Instruction) -> Option<Operation> {
+    if instruction.op_mask() != Register::None || instruction.is_broadcast() {
+        return None;
     }
-    moves(instruction).or_else(|| halves(instruction)).or_else(|| rearrangements(instruction))
+    let wide = registers(instruction).any(|register| (Register::YMM0..=Register::YMM31).contains(&register));
+    let (family, operation) = moves(instruction)
+        .or_else(|| binary(instruction))
+        .or_else(|| lanes(instruction))
+        .or_else(|| if wide { None } else { elements(instruction).or_else(|| halves(instruction)) })?;
+    let extent = match family {
+        Family::Sse => Extent::Legacy,
+        Family::Avx if wide => Extent::Whole,
+        Family::Avx => Extent::Half,
+    };
+    Some(Operation::Vector { extent, operation })
 }
 
-fn binary(mnemonic: Mnemonic) -> Option<VectorBinary> {
-    Some(match mnemonic {
-        Mnemonic::Pand | Mnemonic::Andps | Mnemonic::Andpd => VectorBinary::And,
-        Mnemonic::Pandn | Mnemonic::Andnps | Mnemonic::Andnpd => VectorBinary::AndNot,
-        Mnemonic::Por | Mnemonic::Orps | Mnemonic::Orpd => VectorBinary::Or,
-        Mnemonic::Pxor | Mnemonic::Xorps | Mnemonic::Xorpd => VectorBinary::Xor,
-        Mnemonic::Paddq => VectorBinary::AddQuads,
-        Mnemonic::Paddd => VectorBinary::AddLongs,
-        Mnemonic::Psubq => VectorBinary::SubtractQuads,
-        Mnemonic::Pcmpeqb => VectorBinary::EqualBytes,
-        Mnemonic::Pcmpeqd => VectorBinary::EqualLongs,
-        Mnemonic::Punpcklqdq | Mnemonic::Unpcklpd => VectorBinary::UnpackLowQuads,
-        Mnemonic::Punpckhqdq | Mnemonic::Unpckhpd => VectorBinary::UnpackHighQuads,
-        _ => return None,
-    })
-}
-
-fn moves(instruction: &Instruction) -> Option<VectorOperation> {
-    match instruction.mnemonic() {
+/// Whole registers.
+fn moves(instruction: &Instruction) -> Option<(Family, VectorOperation)> {
+    let family = match instruction.mnemonic() {
         Mnemonic::Movups
         | Mnemonic::Movaps
         | Mnemonic::Movupd
@@ -44,99 +46,203 @@ fn moves(instruction: &Instruction) -> Option<VectorOperation> {
         | Mnemonic::Movdqa
         | Mnemonic::Lddqu
         | Mnemonic::Movntdq
-        | Mnemonic::Movntps => Some(VectorOperation::Move {
-            to: vector_operand(instruction, 0)?,
-            from: vector_operand(instruction, 1)?,
-        }),
-        Mnemonic::Movq => scalar(instruction, Width::Quad, false),
-        Mnemonic::Movd => scalar(instruction, Width::Long, false),
-        Mnemonic::Movsd => scalar(instruction, Width::Quad, true),
-        Mnemonic::Movss => scalar(instruction, Width::Long, true),
+        | Mnemonic::Movntps => Family::Sse,
+        Mnemonic::Vmovups
+        | Mnemonic::Vmovaps
+        | Mnemonic::Vmovupd
+        | Mnemonic::Vmovapd
+        | Mnemonic::Vmovdqu
+        | Mnemonic::Vmovdqa
+        | Mnemonic::Vlddqu
+        | Mnemonic::Vmovdqu8
+        | Mnemonic::Vmovdqu16
+        | Mnemonic::Vmovdqu32
+        | Mnemonic::Vmovdqu64
+        | Mnemonic::Vmovdqa32
+        | Mnemonic::Vmovdqa64 => Family::Avx,
+        _ => return None,
+    };
+    let (to, from) = (vector_operand(instruction, 0)?, vector_operand(instruction, 1)?);
+    Some((family, VectorOperation::Move { to, from }))
+}
+
+/// Combinations of two registers; SSE's destination is its first source.
+fn binary(instruction: &Instruction) -> Option<(Family, VectorOperation)> {
+    let (family, kind) = binary_kind(instruction.mnemonic())?;
+    let (first, second) = if family == Family::Avx { (1, 2) } else { (0, 1) };
+    let operation = VectorOperation::Binary {
+        kind,
+        to: register(instruction, 0)?,
+        left: register(instruction, first)?,
+        right: vector_operand(instruction, second)?,
+    };
+    Some((family, operation))
+}
+
+fn binary_kind(mnemonic: Mnemonic) -> Option<(Family, VectorBinary)> {
+    use Family::{Avx, Sse};
+    Some(match mnemonic {
+        Mnemonic::Pand | Mnemonic::Andps | Mnemonic::Andpd => (Sse, VectorBinary::And),
+        Mnemonic::Vpand | Mnemonic::Vandps | Mnemonic::Vandpd => (Avx, VectorBinary::And),
+        Mnemonic::Vpandd | Mnemonic::Vpandq => (Avx, VectorBinary::And),
+        Mnemonic::Pandn | Mnemonic::Andnps | Mnemonic::Andnpd => (Sse, VectorBinary::AndNot),
+        Mnemonic::Vpandn | Mnemonic::Vandnps | Mnemonic::Vandnpd => (Avx, VectorBinary::AndNot),
+        Mnemonic::Por | Mnemonic::Orps | Mnemonic::Orpd => (Sse, VectorBinary::Or),
+        Mnemonic::Vpor | Mnemonic::Vorps | Mnemonic::Vorpd => (Avx, VectorBinary::Or),
+        Mnemonic::Vpord | Mnemonic::Vporq => (Avx, VectorBinary::Or),
+        Mnemonic::Pxor | Mnemonic::Xorps | Mnemonic::Xorpd => (Sse, VectorBinary::Xor),
+        Mnemonic::Vpxor | Mnemonic::Vxorps | Mnemonic::Vxorpd => (Avx, VectorBinary::Xor),
+        Mnemonic::Vpxord | Mnemonic::Vpxorq => (Avx, VectorBinary::Xor),
+        Mnemonic::Paddq => (Sse, VectorBinary::AddQuads),
+        Mnemonic::Vpaddq => (Avx, VectorBinary::AddQuads),
+        Mnemonic::Paddd => (Sse, VectorBinary::AddLongs),
+        Mnemonic::Vpaddd => (Avx, VectorBinary::AddLongs),
+        Mnemonic::Psubq => (Sse, VectorBinary::SubtractQuads),
+        Mnemonic::Vpsubq => (Avx, VectorBinary::SubtractQuads),
+        Mnemonic::Pcmpeqb => (Sse, VectorBinary::EqualBytes),
+        Mnemonic::Vpcmpeqb => (Avx, VectorBinary::EqualBytes),
+        Mnemonic::Pcmpeqd => (Sse, VectorBinary::EqualLongs),
+        Mnemonic::Vpcmpeqd => (Avx, VectorBinary::EqualLongs),
+        Mnemonic::Punpcklqdq | Mnemonic::Unpcklpd | Mnemonic::Movlhps => (Sse, VectorBinary::UnpackLowQuads),
+        Mnemonic::Vpunpcklqdq | Mnemonic::Vunpcklpd | Mnemonic::Vmovlhps => {
+            (Avx, VectorBinary::UnpackLowQuads)
+        }
+        Mnemonic::Punpckhqdq | Mnemonic::Unpckhpd => (Sse, VectorBinary::UnpackHighQuads),
+        Mnemonic::Vpunpckhqdq | Mnemonic::Vunpckhpd => (Avx, VectorBinary::UnpackHighQuads),
+        Mnemonic::Movhlps => (Sse, VectorBinary::MoveHighToLow),
+        Mnemonic::Vmovhlps => (Avx, VectorBinary::MoveHighToLow),
+        _ => return None,
+    })
+}
+
+/// Operations on, or within, 16-byte lanes.
+fn lanes(instruction: &Instruction) -> Option<(Family, VectorOperation)> {
+    let shuffle = |family| {
+        let (to, from) = (register(instruction, 0)?, vector_operand(instruction, 1)?);
+        Some((family, VectorOperation::ShuffleLongs { to, from, order: instruction.immediate8() }))
+    };
+    let mask = |family| {
+        let Operand::Register(to) = operand(instruction, 0)? else { return None };
+        Some((family, VectorOperation::ByteMask { to, from: register(instruction, 1)? }))
+    };
+    let high = || instruction.immediate8() & 1 == 1;
+    match instruction.mnemonic() {
+        Mnemonic::Pshufd => shuffle(Family::Sse),
+        Mnemonic::Vpshufd => shuffle(Family::Avx),
+        Mnemonic::Pmovmskb => mask(Family::Sse),
+        Mnemonic::Vpmovmskb => mask(Family::Avx),
+        Mnemonic::Vzeroupper => Some((Family::Avx, VectorOperation::ZeroRegisters { all: false })),
+        Mnemonic::Vzeroall => Some((Family::Avx, VectorOperation::ZeroRegisters { all: true })),
+        Mnemonic::Vinserti128 | Mnemonic::Vinsertf128 => {
+            let (to, rest) = (register(instruction, 0)?, register(instruction, 1)?);
+            let from = vector_operand(instruction, 2)?;
+            Some((Family::Avx, VectorOperation::InsertLane { to, rest, from, high: high() }))
+        }
+        Mnemonic::Vextracti128 | Mnemonic::Vextractf128 => {
+            let (to, from) = (vector_operand(instruction, 0)?, register(instruction, 1)?);
+            Some((Family::Avx, VectorOperation::ExtractLane { to, from, high: high() }))
+        }
+        _ => None,
+    }
+}
+
+/// The low element alone.
+fn elements(instruction: &Instruction) -> Option<(Family, VectorOperation)> {
+    use Family::{Avx, Sse};
+    let compare = |family, width| {
+        let (left, right) = (register(instruction, 0)?, vector_operand(instruction, 1)?);
+        Some((family, VectorOperation::CompareScalar { left, right, width }))
+    };
+    match instruction.mnemonic() {
+        Mnemonic::Movq => scalar(instruction, Sse, Width::Quad, false),
+        Mnemonic::Vmovq => scalar(instruction, Avx, Width::Quad, false),
+        Mnemonic::Movd => scalar(instruction, Sse, Width::Long, false),
+        Mnemonic::Vmovd => scalar(instruction, Avx, Width::Long, false),
+        Mnemonic::Movsd => scalar(instruction, Sse, Width::Quad, true),
+        Mnemonic::Vmovsd => scalar(instruction, Avx, Width::Quad, true),
+        Mnemonic::Movss => scalar(instruction, Sse, Width::Long, true),
+        Mnemonic::Vmovss => scalar(instruction, Avx, Width::Long, true),
+        Mnemonic::Comisd | Mnemonic::Ucomisd => compare(Sse, Width::Quad),
+        Mnemonic::Vcomisd | Mnemonic::Vucomisd => compare(Avx, Width::Quad),
+        Mnemonic::Comiss | Mnemonic::Ucomiss => compare(Sse, Width::Long),
+        Mnemonic::Vcomiss | Mnemonic::Vucomiss => compare(Avx, Width::Long),
         _ => None,
     }
 }
 
 /// A move of the low element; between registers `movsd` and `movss` keep the rest, `movq` clears it.
-fn scalar(instruction: &Instruction, width: Width, merges: bool) -> Option<VectorOperation> {
-    Some(match (xmm(instruction, 0), xmm(instruction, 1)) {
-        (Some(to), Some(from)) if merges => VectorOperation::Merge { to, from, width },
-        (Some(to), Some(from)) => VectorOperation::ClearHigh { to, from },
-        (Some(to), None) => VectorOperation::Insert { to, from: operand(instruction, 1)?, width },
-        (None, Some(from)) => VectorOperation::Extract { to: operand(instruction, 0)?, from, width },
-        (None, None) => return None,
-    })
+fn scalar(
+    instruction: &Instruction,
+    family: Family,
+    width: Width,
+    merges: bool,
+) -> Option<(Family, VectorOperation)> {
+    let operation = match (register(instruction, 0), register(instruction, 1), register(instruction, 2)) {
+        (Some(to), Some(rest), Some(from)) if merges => VectorOperation::Merge { to, rest, from, width },
+        (Some(to), Some(from), None) if merges => VectorOperation::Merge { to, rest: to, from, width },
+        (Some(to), Some(from), None) => VectorOperation::ClearHigh { to, from },
+        (Some(to), None, None) => VectorOperation::Insert { to, from: operand(instruction, 1)?, width },
+        (None, Some(from), None) => VectorOperation::Extract { to: operand(instruction, 0)?, from, width },
+        _ => return None,
+    };
+    Some((family, operation))
 }
 
-fn halves(instruction: &Instruction) -> Option<VectorOperation> {
-    let high = matches!(instruction.mnemonic(), Mnemonic::Movhps | Mnemonic::Movhpd);
+/// One 64-bit half of a register.
+fn halves(instruction: &Instruction) -> Option<(Family, VectorOperation)> {
+    use Family::{Avx, Sse};
+    let immediate = || instruction.immediate8() & 1 == 1;
+    let insert = |family, high| {
+        let (rest, from) = if family == Avx { (1, 2) } else { (0, 1) };
+        let (to, rest) = (register(instruction, 0)?, register(instruction, rest)?);
+        Some((family, VectorOperation::InsertHalf { to, rest, from: operand(instruction, from)?, high }))
+    };
+    let extract = |family, high| {
+        let (to, from) = (operand(instruction, 0)?, register(instruction, 1)?);
+        Some((family, VectorOperation::ExtractHalf { to, from, high }))
+    };
+    let stores = instruction.op0_kind() == OpKind::Memory;
     match instruction.mnemonic() {
-        Mnemonic::Movlps | Mnemonic::Movlpd | Mnemonic::Movhps | Mnemonic::Movhpd => {
-            match (xmm(instruction, 0), xmm(instruction, 1)) {
-                (Some(to), None) => Some(VectorOperation::InsertHalf {
-                    to,
-                    from: Operand::Memory(location(instruction)?),
-                    high,
-                }),
-                (None, Some(from)) => Some(VectorOperation::ExtractHalf {
-                    to: Operand::Memory(location(instruction)?),
-                    from,
-                    high,
-                }),
-                _ => None,
-            }
-        }
-        Mnemonic::Pinsrq => Some(VectorOperation::InsertHalf {
-            to: xmm(instruction, 0)?,
-            from: operand(instruction, 1)?,
-            high: instruction.immediate8() & 1 == 1,
-        }),
-        Mnemonic::Pextrq => Some(VectorOperation::ExtractHalf {
-            to: operand(instruction, 0)?,
-            from: xmm(instruction, 1)?,
-            high: instruction.immediate8() & 1 == 1,
-        }),
+        Mnemonic::Movlps | Mnemonic::Movlpd if stores => extract(Sse, false),
+        Mnemonic::Vmovlps | Mnemonic::Vmovlpd if stores => extract(Avx, false),
+        Mnemonic::Movhps | Mnemonic::Movhpd if stores => extract(Sse, true),
+        Mnemonic::Vmovhps | Mnemonic::Vmovhpd if stores => extract(Avx, true),
+        Mnemonic::Movlps | Mnemonic::Movlpd => insert(Sse, false),
+        Mnemonic::Vmovlps | Mnemonic::Vmovlpd => insert(Avx, false),
+        Mnemonic::Movhps | Mnemonic::Movhpd => insert(Sse, true),
+        Mnemonic::Vmovhps | Mnemonic::Vmovhpd => insert(Avx, true),
+        Mnemonic::Pinsrq => insert(Sse, immediate()),
+        Mnemonic::Vpinsrq => insert(Avx, immediate()),
+        Mnemonic::Pextrq => extract(Sse, immediate()),
+        Mnemonic::Vpextrq => extract(Avx, immediate()),
         _ => None,
     }
-}
-
-fn rearrangements(instruction: &Instruction) -> Option<VectorOperation> {
-    Some(match instruction.mnemonic() {
-        Mnemonic::Movhlps => VectorOperation::Binary {
-            kind: VectorBinary::MoveHighToLow,
-            to: xmm(instruction, 0)?,
-            from: vector_operand(instruction, 1)?,
-        },
-        Mnemonic::Movlhps => VectorOperation::Binary {
-            kind: VectorBinary::UnpackLowQuads,
-            to: xmm(instruction, 0)?,
-            from: vector_operand(instruction, 1)?,
-        },
-        Mnemonic::Pshufd => VectorOperation::ShuffleLongs {
-            to: xmm(instruction, 0)?,
-            from: vector_operand(instruction, 1)?,
-            order: instruction.immediate8(),
-        },
-        Mnemonic::Pmovmskb => {
-            let Operand::Register(to) = operand(instruction, 0)? else { return None };
-            VectorOperation::ByteMask { to, from: xmm(instruction, 1)? }
-        }
-        _ => return None,
-    })
 }
 
 fn vector_operand(instruction: &Instruction, index: u32) -> Option<VectorOperand> {
     match instruction.op_kind(index) {
-        OpKind::Register => xmm(instruction, index).map(VectorOperand::Register),
-        OpKind::Memory => location(instruction).map(VectorOperand::Memory),
+        OpKind::Register => register(instruction, index).map(VectorOperand::Register),
+        OpKind::Memory => super::lower::location(instruction).map(VectorOperand::Memory),
         _ => None,
     }
 }
 
-fn xmm(instruction: &Instruction, index: u32) -> Option<Xmm> {
-    if instruction.op_kind(index) != OpKind::Register {
+fn registers(instruction: &Instruction) -> impl Iterator<Item = Register> + '_ {
+    (0..instruction.op_count())
+        .filter(|index| instruction.op_kind(*index) == OpKind::Register)
+        .map(|index| instruction.op_register(index))
+}
+
+/// The 16- or 32-byte register at `index`, one of the first sixteen.
+fn register(instruction: &Instruction, index: u32) -> Option<Xmm> {
+    if index >= instruction.op_count() || instruction.op_kind(index) != OpKind::Register {
         return None;
     }
     let register = instruction.op_register(index);
-    let number = (register as u32).checked_sub(Register::XMM0 as u32)?;
-    u8::try_from(number).ok().filter(|number| *number < 16).map(Xmm)
+    [Register::XMM0, Register::YMM0]
+        .into_iter()
+        .filter_map(|first| (register as u32).checked_sub(first as u32))
+        .find(|number| *number < 16)
+        .and_then(|number| u8::try_from(number).ok())
+        .map(Xmm)
 }

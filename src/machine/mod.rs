@@ -1,19 +1,21 @@
 //! A bounded interpreter of x86-64 machine code over the memory of a dead process.
 //!
-//! An extension type says what it references in one place only: its `tp_traverse(self, visit, arg)`, which is machine
-//! code. This module follows that code, instruction by instruction, in the memory of the dead process, and records
-//! each call of the visitor. So the references of any type are known exactly, without running anything natively and
-//! without knowing the type.
+//! An extension type says what it references in one place only: its `tp_traverse(self, visit, arg)`, which is
+//! machine code. This module follows that code, instruction by instruction, in the memory of the dead
+//! process, and records each call of the visitor. So the references of any type are known exactly, without
+//! running anything natively and without knowing the type.
 //!
-//! It knows instructions, registers, memory and the calling convention (System V psABI for x86-64). It refuses to know
-//! Python: what an object, a type or a module is, and where `tp_traverse` stands, is the caller's business.
+//! It knows instructions, registers, memory and the calling convention (System V psABI for x86-64). It
+//! refuses to know Python: what an object, a type or a module is, and where `tp_traverse` stands, is the
+//! caller's business.
 //!
-//! Safety and bounds: instructions outside a small subset stop the run; writes go to a private stack and a bounded
-//! overlay; instructions and calls are counted against [`Limits`]. The dead process is only ever read.
+//! Safety and bounds: instructions outside a small subset stop the run; writes go to a private stack and a
+//! bounded overlay; instructions and calls are counted against [`Limits`]. The dead process is only ever
+//! read.
 //!
 //! ```text
 //! code (bytes → operations: lower, lower_vector) ─▶ execute, vector (effects; arithmetic) ─▶ space (memory)
-//!                                   └────────── this file: calls, visits, limits ──────────┘
+//!                          └──────── run: blocks, calls, visits, limits; standard: memcmp & co ───┘
 //! ```
 
 mod arithmetic;
@@ -22,7 +24,9 @@ mod execute;
 mod lower;
 mod lower_vector;
 mod operation;
+mod run;
 mod space;
+mod standard;
 mod vector;
 
 #[cfg(test)]
@@ -31,17 +35,11 @@ mod tests;
 use rustc_hash::FxHashMap;
 
 use code::Blocks;
-use execute::{Processor, Transfer};
-use operation::Gpr;
+use execute::Processor;
+use run::{Run, known};
 pub use space::Memory;
-use space::{Fault, Scratch, Space, Word};
-
-/// Address of the visitor: not canonical, so no code of a process can be there.
-const VISITOR: u64 = 0x5afe_0001_0000_0000;
-/// Where the traversal returns to.
-const HOME: u64 = 0x5afe_0002_0000_0000;
-/// The `arg` handed through to the visitor. It points nowhere: a traversal has no business looking behind it.
-const ARGUMENT: u64 = 0x5afe_0003_0000_0000;
+use space::{Scratch, Space, Word};
+pub use standard::StandardFunction;
 
 /// Why a run stopped before the traversal returned. The visits until then are not the whole answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +61,9 @@ pub enum Stop {
         at: u64,
         /// The decoder's name for it.
         text: String,
+        /// The memory word through which the function was called, when it was an indirect call: a slot of the
+        /// global offset table whose relocation names the function. See [`CodeCache::bind`].
+        entered_through: Option<u64>,
     },
     /// A call, jump or return to an address without readable code.
     #[error(
@@ -118,8 +119,8 @@ pub enum Stop {
 pub struct Visit {
     /// The visited address: the referenced object.
     pub target: u64,
-    /// Address of the memory word the value was loaded from, when it came through moves, the stack, or arithmetic
-    /// with constants (tag bits) only.
+    /// Address of the memory word the value was loaded from, when it came through moves, the stack, or
+    /// arithmetic with constants (tag bits) only.
     pub loaded_from: Option<u64>,
 }
 
@@ -130,6 +131,15 @@ pub enum Hook {
     Return(u64),
     /// The function at this address is followed instead.
     Redirect(u64),
+}
+
+/// What a call through a slot of the global offset table reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binding {
+    /// The function at this address.
+    Function(u64),
+    /// A C library function, carried out by its meaning.
+    Standard(StandardFunction),
 }
 
 /// What one run may spend.
@@ -152,7 +162,7 @@ impl Default for Limits {
 #[derive(Debug)]
 pub struct CodeCache {
     blocks: Blocks,
-    bindings: FxHashMap<u64, u64>,
+    bindings: FxHashMap<u64, Binding>,
     scratch: Scratch,
     limits: Limits,
     thread_base: Option<u64>,
@@ -183,17 +193,39 @@ impl CodeCache {
         self
     }
 
-    /// Calls through the unbound slot at `got_slot` go to `target`, as the dynamic linker would have bound it.
-    pub fn bind(&mut self, got_slot: u64, target: u64) {
-        self.bindings.insert(got_slot, target);
+    /// Calls through the slot of the global offset table at `got_slot` reach `binding`, whatever the slot
+    /// holds.
+    pub fn bind(&mut self, got_slot: u64, binding: Binding) {
+        self.bindings.insert(got_slot, binding);
+    }
+
+    /// The 64-bit word at `address` reads as `value` in every run, for example the current thread state of a
+    /// process that died with the GIL released. False, and without effect, when the address is not a multiple
+    /// of eight.
+    #[must_use]
+    pub fn assume(&mut self, address: u64, value: u64) -> bool {
+        self.scratch.assume(address, value)
+    }
+
+    fn run<M: Memory>(
+        &mut self,
+        memory: &M,
+        entry: u64,
+        object: u64,
+        hooks: &dyn Fn(u64) -> Option<Hook>,
+        visit: &mut dyn FnMut(Visit),
+    ) -> Result<Word, Stop> {
+        let space = Space::new(memory, &mut self.scratch, self.thread_base);
+        Run::new(memory, &mut self.blocks, Processor::new(space), &self.bindings, hooks, self.limits)
+            .follow(entry, object, visit)
     }
 }
 
 /// Follows `entry(object, visitor, argument)` and reports each call of the visitor, in order.
 ///
-/// The visitor returns zero. Other calls are followed into the callee unless `hooks` answers for the target. After an
-/// error the visits reported so far are a prefix of the answer; after [`Stop::UnboundCall`] the caller can
-/// [`bind`](CodeCache::bind) the slot and run again.
+/// The visitor returns zero. Other calls are followed into the callee unless `hooks` answers for the target.
+/// After an error the visits reported so far are a prefix of the answer; after [`Stop::UnboundCall`] the
+/// caller can [`bind`](CodeCache::bind) the slot and run again.
 ///
 /// # Errors
 ///
@@ -206,11 +238,32 @@ pub fn traverse<M: Memory>(
     hooks: &dyn Fn(u64) -> Option<Hook>,
     visit: &mut dyn FnMut(Visit),
 ) -> Result<(), Stop> {
-    let CodeCache { blocks, bindings, scratch, limits, thread_base } = code;
-    let space = Space::new(memory, scratch, *thread_base);
-    let calls = Calls { bindings, hooks, depth: 0, depth_limit: limits.call_depth };
-    Run { memory, blocks, processor: Processor::new(space), calls, budget: limits.instructions }
-        .follow(entry, object, visit)
+    code.run(memory, entry, object, hooks, visit).map(|_| ())
+}
+
+/// What a followed function returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Returned {
+    /// The integer or pointer result.
+    pub value: u64,
+    /// Address of the memory word it was loaded from, as in [`Visit::loaded_from`].
+    pub loaded_from: Option<u64>,
+}
+
+/// Follows `entry(argument)` to its return, for functions of at most one argument that only look: getters.
+///
+/// # Errors
+///
+/// As [`traverse`].
+pub fn call<M: Memory>(
+    memory: &M,
+    code: &mut CodeCache,
+    entry: u64,
+    argument: u64,
+    hooks: &dyn Fn(u64) -> Option<Hook>,
+) -> Result<Returned, Stop> {
+    let word = code.run(memory, entry, argument, hooks, &mut |_| ())?;
+    Ok(Returned { value: word.value, loaded_from: known(word.origin) })
 }
 
 /// A reference and, when the visited value was loaded from inside the object, the field it was loaded from.
@@ -222,7 +275,8 @@ pub struct FieldVisit {
     pub offset: Option<u64>,
 }
 
-/// Like [`traverse`], with each visit placed in the `size` bytes of the object where it was loaded from there.
+/// Like [`traverse`], with each visit placed in the `size` bytes of the object where it was loaded from
+/// there.
 ///
 /// # Errors
 ///
@@ -242,128 +296,4 @@ pub fn shape<M: Memory>(
         fields.push(FieldVisit { target: visit.target, offset });
     })?;
     Ok(fields)
-}
-
-/// Where control goes after a call or jump has been looked at.
-enum Next {
-    Continue(u64),
-    Finished,
-}
-
-/// One run.
-struct Run<'a, M> {
-    memory: &'a M,
-    blocks: &'a mut Blocks,
-    processor: Processor<'a, M>,
-    calls: Calls<'a>,
-    budget: u64,
-}
-
-impl<M: Memory> Run<'_, M> {
-    fn follow(mut self, entry: u64, object: u64, visit: &mut dyn FnMut(Visit)) -> Result<(), Stop> {
-        self.processor.set(Gpr::RDI, Word::computed(object));
-        self.processor.set(Gpr::RSI, Word::computed(VISITOR));
-        self.processor.set(Gpr::RDX, Word::computed(ARGUMENT));
-        self.processor.push(Word::computed(HOME)).map_err(|fault| self.stop(entry, fault))?;
-        let (mut at, mut from) = (entry, entry);
-        loop {
-            let block = self.blocks.get(self.memory, at);
-            if block.steps.is_empty() {
-                return Err(Stop::BadCall { at: from, target: at });
-            }
-            self.budget = self.budget.checked_sub(block.steps.len() as u64).ok_or(Stop::StepLimit)?;
-            let transfer = match self.processor.run(block) {
-                Ok(transfer) => transfer,
-                Err((at, fault)) => return Err(self.stop(at, fault)),
-            };
-            from = at;
-            match self.transfer(from, transfer, visit)? {
-                Next::Continue(target) => at = target,
-                Next::Finished => return Ok(()),
-            }
-        }
-    }
-
-    #[inline]
-    fn transfer(
-        &mut self,
-        from: u64,
-        transfer: Transfer,
-        visit: &mut dyn FnMut(Visit),
-    ) -> Result<Next, Stop> {
-        match transfer {
-            Transfer::Within { target } => Ok(Next::Continue(target)),
-            Transfer::Return { target } => Ok(self.calls.leave(target)),
-            Transfer::Jump { target, slot } => self.enter(from, target, slot, visit),
-            Transfer::Call { target, slot } => {
-                self.calls.nest(target)?;
-                self.enter(from, target, slot, visit)
-            }
-        }
-    }
-
-    /// Control reaches `target` with its return address on top of the stack.
-    fn enter(
-        &mut self,
-        from: u64,
-        target: u64,
-        slot: Option<u64>,
-        visit: &mut dyn FnMut(Visit),
-    ) -> Result<Next, Stop> {
-        if target == VISITOR {
-            let Word { value, origin } = self.processor.get(Gpr::RDI);
-            visit(Visit { target: value, loaded_from: Some(origin).filter(|origin| *origin != 0) });
-            return self.answer(from, 0);
-        }
-        let target = match slot {
-            Some(got_slot) if self.blocks.get(self.memory, target).is_lazy_stub => {
-                *self.calls.bindings.get(&got_slot).ok_or(Stop::UnboundCall { got_slot })?
-            }
-            _ => target,
-        };
-        match (self.calls.hooks)(target) {
-            Some(Hook::Return(value)) => self.answer(from, value),
-            Some(Hook::Redirect(other)) => Ok(Next::Continue(other)),
-            None => Ok(Next::Continue(target)),
-        }
-    }
-
-    /// Returns `value` to whoever called.
-    fn answer(&mut self, from: u64, value: u64) -> Result<Next, Stop> {
-        self.processor.set(Gpr::RAX, Word::computed(value));
-        let target = self.processor.pop().map_err(|fault| self.stop(from, fault))?.value;
-        Ok(self.calls.leave(target))
-    }
-
-    fn stop(&self, at: u64, fault: Fault) -> Stop {
-        match fault {
-            Fault::Unreadable { address } => Stop::UnreadableMemory { at, address },
-            Fault::StackOverflow => Stop::CallDepth { at },
-            Fault::TooManyWrites => Stop::TooManyWrites { at },
-            Fault::ThreadLocal { offset } => Stop::ThreadLocal { at, offset },
-            Fault::DivideError => Stop::DivideError { at },
-            Fault::StringTooLong => Stop::StepLimit,
-            Fault::Unsupported => Stop::UnsupportedInstruction { at, text: code::name(self.memory, at) },
-        }
-    }
-}
-
-/// What is known about calls: who answers them and how deep they nest.
-struct Calls<'a> {
-    bindings: &'a FxHashMap<u64, u64>,
-    hooks: &'a dyn Fn(u64) -> Option<Hook>,
-    depth: u32,
-    depth_limit: u32,
-}
-
-impl Calls<'_> {
-    fn nest(&mut self, target: u64) -> Result<(), Stop> {
-        self.depth = self.depth.saturating_add(1);
-        if self.depth > self.depth_limit { Err(Stop::CallDepth { at: target }) } else { Ok(()) }
-    }
-
-    fn leave(&mut self, target: u64) -> Next {
-        self.depth = self.depth.saturating_sub(1);
-        if target == HOME { Next::Finished } else { Next::Continue(target) }
-    }
 }

@@ -161,6 +161,17 @@ pub(super) enum BitCount {
     Population,
 }
 
+/// What happens around the lowest set bit of one operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LowestBit {
+    /// It becomes zero.
+    Reset,
+    /// Only it stays.
+    Isolate,
+    /// All bits up to it become one.
+    Mask,
+}
+
 /// The sixteen conditions of `jcc`, `setcc` and `cmovcc`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Condition {
@@ -219,10 +230,21 @@ pub(super) enum VectorBinary {
     MoveHighToLow,
 }
 
-/// Operations on the vector registers: what compilers emit to copy, clear and compare 16 bytes at a time.
+/// How much of a 32-byte vector register an operation touches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// SSE: the low 16 bytes; the rest of the destination is kept.
+    Legacy,
+    /// AVX with 16 bytes: the rest of the destination becomes zero.
+    Half,
+    /// AVX with all 32 bytes.
+    Whole,
+}
+
+/// Operations on the vector registers: what compilers emit to copy, clear and compare many bytes at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum VectorOperation {
-    /// All 16 bytes.
+    /// All bytes.
     Move {
         to: VectorOperand,
         from: VectorOperand,
@@ -239,9 +261,10 @@ pub(super) enum VectorOperation {
         from: Xmm,
         width: Width,
     },
-    /// Low element between vector registers; the rest is kept.
+    /// `rest` with the low element of `from`.
     Merge {
         to: Xmm,
+        rest: Xmm,
         from: Xmm,
         width: Width,
     },
@@ -250,9 +273,10 @@ pub(super) enum VectorOperation {
         to: Xmm,
         from: Xmm,
     },
-    /// One half replaced by 64 bits; the other half is kept.
+    /// `rest` with one half replaced by 64 bits.
     InsertHalf {
         to: Xmm,
+        rest: Xmm,
         from: Operand,
         high: bool,
     },
@@ -265,7 +289,8 @@ pub(super) enum VectorOperation {
     Binary {
         kind: VectorBinary,
         to: Xmm,
-        from: VectorOperand,
+        left: Xmm,
+        right: VectorOperand,
     },
     /// 32-bit elements of the source in the order of the two-bit fields.
     ShuffleLongs {
@@ -277,6 +302,29 @@ pub(super) enum VectorOperation {
     ByteMask {
         to: Gpr,
         from: Xmm,
+    },
+    /// `rest` with one 16-byte lane replaced.
+    InsertLane {
+        to: Xmm,
+        rest: Xmm,
+        from: VectorOperand,
+        high: bool,
+    },
+    /// One 16-byte lane out.
+    ExtractLane {
+        to: VectorOperand,
+        from: Xmm,
+        high: bool,
+    },
+    /// Flags of an ordered comparison of the low floating-point elements.
+    CompareScalar {
+        left: Xmm,
+        right: VectorOperand,
+        width: Width,
+    },
+    /// The high lane of every register becomes zero; with `all`, the low lane too.
+    ZeroRegisters {
+        all: bool,
     },
 }
 
@@ -393,6 +441,35 @@ pub(super) enum Operation {
         to: Gpr,
         from: Operand,
     },
+    /// The complement of `left`, and `right`.
+    AndNot {
+        width: Width,
+        to: Gpr,
+        left: Operand,
+        right: Operand,
+    },
+    /// A shift from one operand into another that leaves the flags alone.
+    ShiftInto {
+        kind: Shift,
+        width: Width,
+        to: Gpr,
+        from: Operand,
+        count: Operand,
+    },
+    /// Bits from position `count` on become zero.
+    ZeroHighBits {
+        width: Width,
+        to: Gpr,
+        from: Operand,
+        count: Operand,
+    },
+    /// Changes of the lowest set bit.
+    LowestBit {
+        kind: LowestBit,
+        width: Width,
+        to: Gpr,
+        from: Operand,
+    },
     /// `stos`: the accumulator to `[rdi]`, `rcx` times when `repeat`.
     FillString {
         width: Width,
@@ -404,7 +481,10 @@ pub(super) enum Operation {
         repeat: bool,
     },
     Leave,
-    Vector(VectorOperation),
+    Vector {
+        extent: Extent,
+        operation: VectorOperation,
+    },
     BranchIf {
         condition: Condition,
         target: u64,

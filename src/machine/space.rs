@@ -1,7 +1,7 @@
 //! The address space a run sees: the dead process, plus what the run itself has written.
 //!
-//! It knows the private stack, the bounded overlay of words written elsewhere, and from which memory word a loaded
-//! value came. It refuses to know registers and instructions, and it never writes to the dead process.
+//! It knows the private stack, the bounded overlay of words written elsewhere, and from which memory word a
+//! loaded value came. It refuses to know registers and instructions, and it never writes to the dead process.
 
 use rustc_hash::FxHashMap;
 
@@ -23,7 +23,8 @@ pub(super) const STACK_TOP: u64 = STACK_BOTTOM + STACK_SIZE as u64;
 const STACK_GUARD: u64 = 16 << 20;
 /// Words the overlay may hold: a traversal writes a counter or two, not more.
 const OVERLAY_WORDS: usize = 4096;
-/// Offset of the stack protector's canary in the thread control block (x86-64 psABI supplement, glibc's tcbhead_t).
+/// Offset of the stack protector's canary in the thread control block (x86-64 psABI supplement, glibc's
+/// tcbhead_t).
 const CANARY_OFFSET: u64 = 0x28;
 /// What the canary reads as: the same at entry and exit is all the code asks for.
 const CANARY: u64 = 0x00c0_ffee_5afe_c0de;
@@ -65,7 +66,14 @@ pub(super) struct Scratch {
     lowest_write: usize,
     /// Words written outside the stack, by aligned address.
     overlay: FxHashMap<u64, [u8; 8]>,
+    /// Lowest and highest address in the overlay: most loads are far from it.
+    overlay_span: (u64, u64),
+    /// Words every run starts with in its overlay.
+    assumed: Vec<(u64, [u8; 8])>,
 }
+
+/// The span of nothing.
+const NO_SPAN: (u64, u64) = (u64::MAX, 0);
 
 impl Scratch {
     pub(super) fn new() -> Scratch {
@@ -74,7 +82,19 @@ impl Scratch {
             origins: vec![0; STACK_SIZE / 8],
             lowest_write: STACK_SIZE,
             overlay: FxHashMap::default(),
+            overlay_span: NO_SPAN,
+            assumed: Vec::new(),
         }
+    }
+
+    /// Every run sees `value` in the aligned word at `address`.
+    pub(super) fn assume(&mut self, address: u64, value: u64) -> bool {
+        let aligned = address.is_multiple_of(8);
+        if aligned {
+            self.assumed.retain(|(known, _)| *known != address);
+            self.assumed.push((address, value.to_le_bytes()));
+        }
+        aligned
     }
 
     /// Forgets everything the last run wrote.
@@ -87,6 +107,18 @@ impl Scratch {
         }
         self.lowest_write = STACK_SIZE;
         self.overlay.clear();
+        self.overlay_span = NO_SPAN;
+        for n in 0..self.assumed.len() {
+            if let Some((address, bytes)) = self.assumed.get(n).copied() {
+                self.overlay_word(address, bytes);
+            }
+        }
+    }
+
+    fn overlay_word(&mut self, aligned: u64, bytes: [u8; 8]) {
+        let (low, high) = self.overlay_span;
+        self.overlay_span = (low.min(aligned), high.max(aligned | 7));
+        self.overlay.insert(aligned, bytes);
     }
 }
 
@@ -99,7 +131,8 @@ pub(super) struct Space<'a, M> {
 }
 
 impl<'a, M: Memory> Space<'a, M> {
-    /// A fresh view: `scratch` is cleared. `thread_base` is what `fs` pointed at in the thread the run speaks for.
+    /// A fresh view: `scratch` is cleared. `thread_base` is what `fs` pointed at in the thread the run speaks
+    /// for.
     pub(super) fn new(memory: &'a M, scratch: &'a mut Scratch, thread_base: Option<u64>) -> Self {
         scratch.clear();
         Space { memory, scratch, thread_base }
@@ -113,14 +146,15 @@ impl<'a, M: Memory> Space<'a, M> {
         if let Some(offset) = stack_offset(address, width) {
             let held = self.scratch.stack.get(offset..).and_then(|rest| rest.get(..into.len()));
             into.copy_from_slice(held.ok_or(Fault::Unreadable { address })?);
-            let aligned = width == Width::Quad && offset % 8 == 0;
+            let aligned = width == Width::Quad && offset.is_multiple_of(8);
             let origin = if aligned { self.scratch.origins.get(offset / 8).copied() } else { None };
             return Ok(Word { value: u64::from_le_bytes(bytes), origin: origin.unwrap_or(0) });
         }
         if !self.memory.read(address, into) {
             return Err(unreadable(address));
         }
-        if !self.scratch.overlay.is_empty() && self.apply_overlay(address, into) {
+        let (low, high) = self.scratch.overlay_span;
+        if address <= high && address.wrapping_add(7) >= low && self.apply_overlay(address, into) {
             return Ok(Word::computed(u64::from_le_bytes(bytes)));
         }
         let origin = if width == Width::Quad { address } else { 0 };
@@ -136,7 +170,7 @@ impl<'a, M: Memory> Space<'a, M> {
         let held = self.scratch.stack.get_mut(offset..).and_then(|rest| rest.get_mut(..bytes.len()));
         held.ok_or(Fault::Unreadable { address })?.copy_from_slice(bytes);
         self.scratch.lowest_write = self.scratch.lowest_write.min(offset);
-        let aligned = width == Width::Quad && offset % 8 == 0;
+        let aligned = width == Width::Quad && offset.is_multiple_of(8);
         if let Some(origin) = self.scratch.origins.get_mut(offset / 8) {
             *origin = if aligned { word.origin } else { 0 };
         }
@@ -184,7 +218,7 @@ impl<'a, M: Memory> Space<'a, M> {
                 if !self.memory.read(aligned, &mut held) {
                     return Err(unreadable(address));
                 }
-                self.scratch.overlay.insert(aligned, held);
+                self.scratch.overlay_word(aligned, held);
             }
             let held =
                 self.scratch.overlay.get_mut(&aligned).and_then(|word| word.get_mut((at & 7) as usize));

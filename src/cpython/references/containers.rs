@@ -28,6 +28,12 @@ pub fn tuple(runtime: &Runtime<'_>, object: Address, each: &mut impl FnMut(Refer
     items(runtime, start, length, each)
 }
 
+/// All items of a struct sequence, more than its length as a tuple may say (Objects/structseq.c, `structseq_traverse`).
+pub fn struct_sequence(runtime: &Runtime<'_>, object: Address, count: u32, each: &mut impl FnMut(Referent)) -> Result {
+    let start = object.wrapping_add(u64::from(runtime.layouts.tuple.items.offset));
+    items(runtime, start, u64::from(count), each)
+}
+
 /// Items of a list (Objects/listobject.c, `list_traverse`).
 #[inline]
 pub fn list(runtime: &Runtime<'_>, object: Address, each: &mut impl FnMut(Referent)) -> Result {
@@ -121,13 +127,15 @@ pub fn deque(runtime: &Runtime<'_>, object: Address, each: &mut impl FnMut(Refer
     Ok(())
 }
 
-/// Remembered calls of an lru_cache (Modules/_functoolsmodule.c, `lru_cache_tp_traverse`).
+/// Remembered calls of an lru_cache (Modules/_functoolsmodule.c, `lru_cache_tp_traverse`): what its links hold is visited
+/// in their place, their reference to their type included.
 pub fn lru_cache(runtime: &Runtime<'_>, object: Address, each: &mut impl FnMut(Referent)) -> Result {
     let l = &runtime.layouts;
     let root = object.wrapping_add(u64::from(l.lru_cache.root.offset));
     let mut link = runtime.space.field(root, l.lru_elem.next)?;
     let mut left = runtime.mapped_bytes / 64;
     while link != root && link != 0 && left > 0 {
+        emit(each, EdgeKind::Owned, link, Slot::CacheLink);
         emit(each, EdgeKind::Visited, runtime.space.field(link, l.lru_elem.key)?, Slot::CacheKey);
         emit(each, EdgeKind::Visited, runtime.space.field(link, l.lru_elem.result)?, Slot::CacheResult);
         emit(each, EdgeKind::Visited, runtime.space.field(link, l.object.type_)?, Slot::Type);
@@ -147,11 +155,11 @@ pub fn type_object(runtime: &Runtime<'_>, object: Address, each: &mut impl FnMut
         (l.type_.cache, "tp_cache"),
         (l.type_.mro, "__mro__"),
         (l.type_.bases, "__bases__"),
-        (l.type_.base, "__base__"),
     ] {
         emit(each, visited, word(bytes, at(field)), Slot::Field(name));
     }
     if !heap_type {
+        // `tp_base` of a static type is not counted: `__bases__` holds the base.
         let mut managed = false;
         for interpreter in 0..runtime.interpreters.len() {
             if let Some(parts) = static_parts(runtime, interpreter, object) {
@@ -166,6 +174,7 @@ pub fn type_object(runtime: &Runtime<'_>, object: Address, each: &mut impl FnMut
         }
         return Ok(());
     }
+    emit(each, EdgeKind::Visited, word(bytes, at(l.type_.base)), Slot::Field("__base__"));
     emit(each, EdgeKind::Visited, word(bytes, at(l.type_.dict)), Slot::Field("__dict__"));
     emit(each, EdgeKind::Owned, word(bytes, at(l.type_.subclasses)), Slot::Field("tp_subclasses"));
     let heap = runtime.space.slice(object, l.heap_type.size as usize)?;

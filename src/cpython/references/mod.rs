@@ -4,11 +4,12 @@
 //! the interpreter's own traversal reports it, so that the set equals `gc.get_referents()`.
 
 mod containers;
+mod cross_check;
 mod frames;
 mod native;
 
 use super::instance::DictPlace;
-use super::semantics::{ManagedDict, ValuesHeader};
+use super::semantics::{ManagedDict, ValuesHeader, type_flags};
 use super::types::{TypeInfo, WalkKind};
 use super::words::{ReadField, at, word};
 use super::{DictTable, Runtime, Slot};
@@ -16,7 +17,7 @@ use crate::corefile::{Address, ReadError};
 use crate::graph::EdgeKind;
 use crate::machine::CodeCache;
 
-pub use native::object_members;
+pub use cross_check::Disagreement;
 
 /// One reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +79,7 @@ impl<'r, 'core> References<'r, 'core> {
         match info.walk.kind {
             WalkKind::Fixed => Ok(()),
             WalkKind::Tuple => Ok(containers::tuple(self.runtime, object, each)?),
+            WalkKind::StructSequence(items) => Ok(containers::struct_sequence(self.runtime, object, items, each)?),
             WalkKind::List => Ok(containers::list(self.runtime, object, each)?),
             WalkKind::Dict => Ok(containers::dict(self.runtime, object, each)?),
             WalkKind::OrderedDict => Ok(containers::ordered_dict(self.runtime, object, each)?),
@@ -90,8 +92,31 @@ impl<'r, 'core> References<'r, 'core> {
             WalkKind::Code => Ok(frames::code(self.runtime, object, each)?),
             WalkKind::CFunction => Ok(containers::cfunction(self.runtime, object, each)?),
             WalkKind::Module => native::module_state(self.runtime, &mut self.code, object, each),
+            WalkKind::Optional { flag, member } => {
+                if self.runtime.space.read_u8(object.wrapping_add(u64::from(flag)))? != 0 {
+                    let target = self.runtime.space.read_u64(object.wrapping_add(u64::from(member)))?;
+                    emit(each, EdgeKind::Owned, target, Slot::Word { type_: info.address, offset: member });
+                }
+                Ok(())
+            }
             WalkKind::NumpyArray => Ok(native::numpy_array(self.runtime, object, each)?),
-            WalkKind::Machine => native::follow(self.runtime, &mut self.code, info, object, each),
+            // A static type is not the collector's (`type_is_gc`), so that metatypes do not expect to traverse one.
+            WalkKind::Machine if info.is_metatype() && !is_heap_type(self.runtime, object) => {
+                Ok(containers::type_object(self.runtime, object, each)?)
+            }
+            WalkKind::Machine => {
+                native::follow(self.runtime, &mut self.code, info, object, each)?;
+                if info.is_metatype() {
+                    // What types own besides, the machine code passes over.
+                    let mut owned = |referent: Referent| {
+                        if referent.kind == EdgeKind::Owned {
+                            each(referent);
+                        }
+                    };
+                    containers::type_object(self.runtime, object, &mut owned)?;
+                }
+                Ok(())
+            }
             WalkKind::Scan => {
                 native::scan_object(self.runtime, info, object, each)?;
                 Err(Gap::Opaque)
@@ -137,10 +162,20 @@ impl<'r, 'core> References<'r, 'core> {
     ) -> Result<(), ReadError> {
         let bytes = self.runtime.space.slice(object, info.basicsize as usize)?;
         for field in &info.walk.fields {
-            emit(each, field.kind, word(bytes, field.offset as usize), Slot::Field(field.name));
+            let slot = match field.name {
+                Some(name) => Slot::Field(name),
+                None => Slot::Word { type_: info.address, offset: field.offset },
+            };
+            emit(each, field.kind, word(bytes, field.offset as usize), slot);
         }
         Ok(())
     }
+}
+
+/// Whether the type object at `type_` was made at run time.
+fn is_heap_type(runtime: &Runtime<'_>, type_: Address) -> bool {
+    let flags = runtime.space.field(type_, runtime.layouts.type_.flags);
+    flags.is_ok_and(|flags| flags & type_flags::HEAPTYPE != 0)
 }
 
 /// Reports a reference unless it is NULL.
@@ -164,8 +199,7 @@ pub fn dict_slot(
         DictPlace::Offset(offset) => Some(object.wrapping_add(u64::from(offset))),
         DictPlace::FromEnd(offset) => {
             // _PyObject_ComputedDictPointer, Objects/object.c.
-            let items =
-                (runtime.space.field(object, runtime.layouts.var_object.ob_size)? as i64).unsigned_abs();
+            let items = (runtime.space.field(object, runtime.layouts.var_object.ob_size)? as i64).unsigned_abs();
             let size = info.basicsize.saturating_add(info.itemsize.saturating_mul(items)).next_multiple_of(8);
             Some(object.wrapping_add(size).wrapping_add_signed(offset))
         }

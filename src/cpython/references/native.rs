@@ -1,25 +1,24 @@
-//! References of types made in C: their own traversal followed as machine code, the members their debug information
-//! names, and, where neither helps, the words of their memory.
+//! References of types made in C: their own traversal followed as machine code and, where that does not help, the words
+//! of their memory.
 //!
 //! Refuses to know any type by name but numpy's array.
 
 use super::{Gap, Referent, emit};
 use crate::corefile::{Address, ReadError};
-use crate::cpython::shapes::FieldEdge;
 use crate::cpython::types::TypeInfo;
 use crate::cpython::words::{ReadField, word};
 use crate::cpython::{Runtime, Slot};
 use crate::graph::EdgeKind;
-use crate::machine::{self, CodeCache, Stop, Visit};
+use crate::machine::{self, Binding, CodeCache, Hook, StandardFunction, Stop, Visit};
 
 /// Unbound calls that are resolved in one traversal before giving up.
 const MAX_REBINDINGS: usize = 16;
 /// Words of an object that a conservative scan looks at.
 const MAX_SCANNED_BYTES: u64 = 1 << 20;
-/// Members of one extension type that are believed.
-const MAX_MEMBERS: usize = 4096;
 /// Bytes of an object's header.
 const HEADER: u64 = 16;
+/// Where it has the type.
+const TYPE_OFFSET: u32 = 8;
 
 /// The dead process, for the interpreter of machine code.
 struct Mapped<'r, 'core>(&'r Runtime<'core>);
@@ -37,28 +36,62 @@ impl machine::Memory for Mapped<'_, '_> {
 }
 
 /// Runs the traversal at `entry`, resolving calls that the process had not bound yet.
-fn run(
+pub(super) fn run(
     runtime: &Runtime<'_>,
     code: &mut CodeCache,
     entry: Address,
     object: Address,
 ) -> Result<Vec<Visit>, Stop> {
     let mut visits = Vec::new();
+    let capsule = capsule_pointer(runtime, object);
+    let hooks = |target| capsule.filter(|(function, _)| *function == target).map(|(_, pointer)| Hook::Return(pointer));
     for _ in 0..MAX_REBINDINGS {
         visits.clear();
-        match machine::traverse(&Mapped(runtime), code, entry, object, &|_| None, &mut |v| visits.push(v)) {
-            Err(Stop::UnboundCall { got_slot }) => match runtime.binaries.unbound_target(got_slot) {
-                Some(target) => code.bind(got_slot, target),
-                None => return Err(Stop::UnboundCall { got_slot }),
+        match machine::traverse(&Mapped(runtime), code, entry, object, &hooks, &mut |v| visits.push(v)) {
+            Err(stop) => match unresolved_slot(&stop).and_then(|slot| Some((slot, binding(runtime, slot)?))) {
+                Some((slot, target)) => code.bind(slot, target),
+                None => return Err(stop),
             },
-            Err(stop) => return Err(stop),
             Ok(()) => return Ok(visits),
         }
     }
     Err(Stop::StepLimit)
 }
 
+/// The slot of a global offset table whose meaning would help: not bound yet, or bound to a variant of a C library
+/// function that this machine's processor has instructions for and we do not follow.
+fn unresolved_slot(stop: &Stop) -> Option<Address> {
+    match *stop {
+        Stop::UnboundCall { got_slot } => Some(got_slot),
+        Stop::UnsupportedInstruction { entered_through, .. } => entered_through,
+        _ => None,
+    }
+}
+
+/// What the call through `slot` means: a C library function by its name, else the function some module exports.
+fn binding(runtime: &Runtime<'_>, slot: Address) -> Option<Binding> {
+    let name = runtime.binaries.slot_symbol(slot)?;
+    match StandardFunction::from_name(&name) {
+        Some(function) => Some(Binding::Standard(function)),
+        None => runtime.binaries.exported(&name).map(Binding::Function),
+    }
+}
+
+/// What `PyCapsule_GetPointer` answers to the traversal that a capsule brings along (3.13): its name, which the
+/// function would compare first, is the one it was made with. `None` for other objects.
+fn capsule_pointer(runtime: &Runtime<'_>, object: Address) -> Option<(Address, u64)> {
+    let l = &runtime.layouts;
+    let pointer = l.capsule.pointer?;
+    let marks = &runtime.landmarks;
+    if runtime.space.field(object, l.object.type_).ok()? != marks.capsule_type {
+        return None;
+    }
+    Some((marks.capsule_get_pointer, runtime.space.field(object, pointer).ok()?))
+}
+
 /// Follows the type's own `tp_traverse`; scans the object instead where that is not possible.
+///
+/// Members that it passes over are not reported: debug information does not tell owned from borrowed ones.
 pub fn follow(
     runtime: &Runtime<'_>,
     code: &mut CodeCache,
@@ -66,27 +99,28 @@ pub fn follow(
     object: Address,
     each: &mut impl FnMut(Referent),
 ) -> Result<(), Gap> {
-    match run(runtime, code, info.traverse, object) {
-        Ok(visits) => {
-            let size = object_bytes(runtime, info, object)?;
-            for visit in visits {
-                let offset =
-                    visit.loaded_from.and_then(|from| from.checked_sub(object)).filter(|&o| o < size);
-                let slot = match offset {
-                    Some(8) => Slot::Type,
-                    Some(offset) => Slot::Word(offset as u32),
-                    None if visit.target == info.address => Slot::Type,
-                    None => Slot::Indirect,
-                };
-                emit(each, EdgeKind::Visited, visit.target, slot);
-            }
-            Ok(())
-        }
+    let visits = match run(runtime, code, info.traverse, object) {
+        Ok(visits) => visits,
         Err(_) => {
             scan_object(runtime, info, object, each)?;
-            Err(Gap::Opaque)
+            return Err(Gap::Opaque);
         }
+    };
+    let size = object_bytes(runtime, info, object)?;
+    let offset_of = |visit: &Visit| {
+        let offset = visit.loaded_from?.checked_sub(object).filter(|&offset| offset < size)?;
+        u32::try_from(offset).ok()
+    };
+    for visit in &visits {
+        let slot = match offset_of(visit) {
+            Some(TYPE_OFFSET) => Slot::Type,
+            Some(offset) => Slot::Word { type_: info.address, offset },
+            None if visit.target == info.address => Slot::Type,
+            None => Slot::Indirect,
+        };
+        emit(each, EdgeKind::Visited, visit.target, slot);
     }
+    Ok(())
 }
 
 /// The state of a C module (Objects/moduleobject.c, `module_traverse`; bpo-39824).
@@ -141,7 +175,7 @@ pub fn scan_object(
 ) -> Result<(), ReadError> {
     let size = object_bytes(runtime, info, object)?;
     scan(runtime, object.wrapping_add(HEADER), size.saturating_sub(HEADER), each, |offset| {
-        Slot::Word(offset.saturating_add(HEADER as u32))
+        Slot::Word { type_: info.address, offset: offset.saturating_add(HEADER as u32) }
     })
 }
 
@@ -155,51 +189,18 @@ fn scan(
     let memory = runtime.space.slice(start, (bytes.min(MAX_SCANNED_BYTES) & !7) as usize)?;
     for offset in (0..memory.len()).step_by(8) {
         let target = word(memory, offset);
-        if target % 8 == 0 && runtime.space.is_mapped(target) {
+        if target.is_multiple_of(8) && runtime.space.is_mapped(target) {
             emit(each, EdgeKind::Inferred, target, slot(offset as u32));
         }
     }
     Ok(())
 }
 
-/// The object members of the C struct behind `type_`, from the debug information of the module that made it: the
-/// struct is what one of the type's own functions takes. `None` when that is not known.
-///
-/// The collector does not traverse the type (it has no GC head), so its members are owned, not visited.
-pub fn object_members(runtime: &Runtime<'_>, type_: Address) -> Option<Vec<FieldEdge>> {
-    let (space, l) = (&runtime.space, &runtime.layouts.type_);
-    let size = u32::try_from(space.field(type_, l.basicsize).ok()?).ok()?;
-    if u64::from(size) <= HEADER {
-        return Some(Vec::new());
-    }
-    let is_object = |name: &str| matches!(name, "_object" | "PyObject" | "_typeobject" | "PyTypeObject");
-    [l.dealloc, l.iternext, l.traverse].into_iter().find_map(|field| {
-        let function = space.field(type_, field).ok().filter(|&address| address != 0)?;
-        let index = runtime.binaries.containing(function)?;
-        let module = runtime.binaries.module(index)?;
-        let dwarf = runtime.binaries.dwarf(index).ok()?;
-        let found = dwarf.object_struct_of(function.wrapping_sub(module.load_bias), size, &is_object)?;
-        Some(
-            dwarf
-                .pointer_members(found, &is_object)
-                .into_iter()
-                .filter(|member| u64::from(member.offset) >= HEADER)
-                .take(MAX_MEMBERS)
-                .map(|member| FieldEdge { offset: member.offset, kind: EdgeKind::Owned, name: "member" })
-                .collect(),
-        )
-    })
-}
-
 /// Items of a numpy array of objects that owns its memory, and the array it is a view of.
 ///
 /// `PyArrayObject_fields` is numpy's stable ABI (numpy/ndarraytypes.h, unchanged from 1.7 to 2.x): data +16, nd +24,
 /// dimensions +32, strides +40, base +48, descr +56; of the descriptor (`PyArray_Descr`), `kind` is the byte +24.
-pub fn numpy_array(
-    runtime: &Runtime<'_>,
-    object: Address,
-    each: &mut impl FnMut(Referent),
-) -> Result<(), ReadError> {
+pub fn numpy_array(runtime: &Runtime<'_>, object: Address, each: &mut impl FnMut(Referent)) -> Result<(), ReadError> {
     let space = &runtime.space;
     let header = space.slice(object, 64)?;
     let (data, dimensions, base, descr) =

@@ -1,0 +1,342 @@
+//! The command line as data: commands, options, their help and examples.
+
+use crate::report::types::TypeSort;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Analyses the heap of a dead CPython process from its core file.
+#[derive(Debug, Parser)]
+#[command(
+    name = "exuvia",
+    version,
+    about = "Reads a core file of a CPython process and says what is on its heap, who holds it, and what leaks.",
+    override_usage = "exuvia [OPTIONS] CORE\n       exuvia [OPTIONS] COMMAND CORE [ARGUMENTS]",
+    after_help = "`exuvia CORE` is `exuvia overview CORE`. `exuvia COMMAND --help` shows options and an example.\n\n\
+                  Exit status: 0 done, 1 a --fail-if condition holds, 2 it could not be done.",
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
+pub struct Arguments {
+    /// Core file, or a command and then the core file
+    #[arg(value_name = "CORE", num_args = 0..)]
+    pub words: Vec<PathBuf>,
+
+    /// Options of every command.
+    #[command(flatten)]
+    pub common: Common,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Options that every command takes.
+#[derive(Clone, Debug, Args)]
+pub struct Common {
+    /// The program the process ran, where it is not at the path the core names
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Where files are")]
+    pub exe: Option<PathBuf>,
+
+    /// Directory with the file system the process saw, such as an unpacked container image
+    #[arg(long, value_name = "DIR", global = true, help_heading = "Where files are")]
+    pub sysroot: Option<PathBuf>,
+
+    /// Directory with separate debug files (.build-id/); may be given several times
+    #[arg(long, value_name = "DIR", global = true, help_heading = "Where files are")]
+    pub debug_dir: Vec<PathBuf>,
+
+    /// Layout table to use where there is no debug information (see `exuvia dev layouts`)
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Where files are")]
+    pub layout: Option<PathBuf>,
+
+    /// Write one JSON document (docs/json-schema.md) instead of text
+    #[arg(long, global = true, help_heading = "Output")]
+    pub json: bool,
+
+    /// Most entries of each list [default: what fits one screen, 20 to 50]
+    #[arg(long, value_name = "N", global = true, help_heading = "Output")]
+    pub limit: Option<usize>,
+
+    /// When to use colours; `auto` heeds NO_COLOR
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorChoice::Auto, global = true, help_heading = "Output")]
+    pub color: ColorChoice,
+
+    /// Worker threads [default: one for each processor]
+    #[arg(short = 'j', long = "threads", value_name = "N", global = true, value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Output")]
+    pub threads: Option<u16>,
+
+    /// Say on stderr what is being done and how long it took
+    #[arg(short, long, global = true, help_heading = "Output")]
+    pub verbose: bool,
+}
+
+/// When to colour text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// In any case.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// One screen: what died, heap totals, top types, garbage, what to run next
+    #[command(after_help = "Example:\n  exuvia overview core.4242")]
+    Overview(CoreArgument),
+
+    /// Process, Python, modules and their files, and which answers are exact
+    #[command(after_help = "Example:\n  exuvia info core.4242 --sysroot ./container-root")]
+    Info(InfoArguments),
+
+    /// Objects by type: count, size, share
+    #[command(after_help = "Example:\n  exuvia types core.4242 --filter 'app.*' --sort count --limit 20")]
+    Types(TypesArguments),
+
+    /// Instances of a type, largest first
+    #[command(after_help = "Example:\n  exuvia objects core.4242 app.cache.Entry --min-size 4096")]
+    Objects(ObjectsArguments),
+
+    /// An object as Python would show it: header, value, attributes and items
+    #[command(
+        after_help = "Example:\n  exuvia show core.4242 'app.cache.SESSIONS[\"k\"][0].owner' --depth 2"
+    )]
+    Show(ShowArguments),
+
+    /// Python stacks with their variables, who held the GIL, exceptions being handled
+    #[command(after_help = "Example:\n  exuvia threads core.4242 --values")]
+    Threads(ThreadsArguments),
+
+    /// Tools for those who check or extend this program
+    #[command(subcommand)]
+    Dev(DevCommand),
+}
+
+/// The core file.
+#[derive(Debug, Args)]
+pub struct CoreArgument {
+    /// Core file, plain or compressed with zstd
+    #[arg(value_name = "CORE")]
+    pub core: PathBuf,
+}
+
+/// `info`.
+#[derive(Debug, Args)]
+pub struct InfoArguments {
+    /// Core file, plain or compressed with zstd
+    #[arg(value_name = "CORE")]
+    pub core: PathBuf,
+
+    /// List every struct and field with offset, size and where that was learnt
+    #[arg(long)]
+    pub layouts: bool,
+}
+
+/// `types`.
+#[derive(Debug, Args)]
+pub struct TypesArguments {
+    /// Core file, plain or compressed with zstd
+    #[arg(value_name = "CORE")]
+    pub core: PathBuf,
+
+    /// Order of the rows
+    #[arg(long, value_enum, default_value_t = SortKey::Bytes)]
+    pub sort: SortKey,
+
+    /// Only types whose qualified name matches: `*` stands for any text, `?` for one character
+    #[arg(long, value_name = "GLOB")]
+    pub filter: Option<String>,
+
+    /// One row for each module instead of each type
+    #[arg(long)]
+    pub by_module: bool,
+
+    /// Only what a full collection would free
+    #[arg(long)]
+    pub garbage: bool,
+
+    /// Only objects on this list of the collector
+    #[arg(long, value_name = "GENERATION", value_enum)]
+    pub generation: Option<GenerationChoice>,
+}
+
+/// `objects`.
+#[derive(Debug, Args)]
+pub struct ObjectsArguments {
+    /// Core file, plain or compressed with zstd
+    #[arg(value_name = "CORE")]
+    pub core: PathBuf,
+
+    /// Type: `app.cache.Entry`, the end of its name, or a pattern such as `app.*`
+    #[arg(value_name = "TYPE")]
+    pub target: String,
+
+    /// Least sys.getsizeof() in bytes
+    #[arg(long, value_name = "BYTES")]
+    pub min_size: Option<u64>,
+
+    /// Greatest sys.getsizeof() in bytes
+    #[arg(long, value_name = "BYTES")]
+    pub max_size: Option<u64>,
+
+    /// Least refcount
+    #[arg(long, value_name = "N")]
+    pub min_refcount: Option<u64>,
+
+    /// Greatest refcount; leaves out immortal objects
+    #[arg(long, value_name = "N")]
+    pub max_refcount: Option<u64>,
+
+    /// Only objects on this list of the collector
+    #[arg(long, value_name = "GENERATION", value_enum)]
+    pub generation: Option<GenerationChoice>,
+}
+
+/// `show`.
+#[derive(Debug, Args)]
+pub struct ShowArguments {
+    /// Core file, plain or compressed with zstd
+    #[arg(value_name = "CORE")]
+    pub core: PathBuf,
+
+    /// Object: an address, or a Python path such as `sys.modules["app"].BUS`
+    #[arg(value_name = "TARGET")]
+    pub target: String,
+
+    /// How deep attributes and items are followed
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub depth: u8,
+
+    /// Types and lengths instead of values
+    #[arg(long)]
+    pub hide_values: bool,
+}
+
+/// `threads`.
+#[derive(Debug, Args)]
+pub struct ThreadsArguments {
+    /// Core file, plain or compressed with zstd
+    #[arg(value_name = "CORE")]
+    pub core: PathBuf,
+
+    /// Show the values of variables, not only their types; they may be secrets
+    #[arg(long)]
+    pub values: bool,
+}
+
+/// Order of types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SortKey {
+    /// Most objects first
+    Count,
+    /// Largest first
+    Bytes,
+    /// Alphabetically
+    Name,
+}
+
+impl From<SortKey> for TypeSort {
+    fn from(key: SortKey) -> Self {
+        match key {
+            SortKey::Count => Self::Count,
+            SortKey::Bytes => Self::Bytes,
+            SortKey::Name => Self::Name,
+        }
+    }
+}
+
+/// A list of the collector, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GenerationChoice {
+    /// The youngest
+    #[value(name = "0")]
+    Young,
+    /// The middle one
+    #[value(name = "1")]
+    Middle,
+    /// The oldest
+    #[value(name = "2")]
+    Old,
+    /// Objects that collections leave alone (gc.freeze())
+    Permanent,
+    /// Objects the collector does not track
+    Untracked,
+}
+
+impl GenerationChoice {
+    /// The choice as objects carry it.
+    pub fn generation(self) -> Option<crate::cpython::Generation> {
+        use crate::cpython::Generation;
+        match self {
+            Self::Young => Some(Generation::Young),
+            Self::Middle => Some(Generation::Middle),
+            Self::Old => Some(Generation::Old),
+            Self::Permanent => Some(Generation::Permanent),
+            Self::Untracked => None,
+        }
+    }
+}
+
+/// `dev`.
+#[derive(Debug, Subcommand)]
+pub enum DevCommand {
+    /// Write what was decoded, as binary files for a comparison with the interpreter's own answers
+    #[command(after_help = "Example:\n  exuvia dev dump core.4242 /tmp/mine")]
+    Dump {
+        /// Core file, plain or compressed with zstd
+        #[arg(value_name = "CORE")]
+        core: PathBuf,
+        /// Start of the names of the files: PREFIX.objs.bin and others
+        #[arg(value_name = "PREFIX")]
+        prefix: PathBuf,
+    },
+
+    /// Print the layout table of the core's interpreter, for use with --layout
+    #[command(after_help = "Example:\n  exuvia dev layouts core.4242 -o python-3.12.1.layout")]
+    Layouts {
+        /// Core file, plain or compressed with zstd
+        #[arg(value_name = "CORE")]
+        core: PathBuf,
+        /// File to write instead of standard output
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        let root = Arguments::command();
+        let leaves = root.get_subcommands().flat_map(|command| {
+            let inner: Vec<_> = command.get_subcommands().collect();
+            if inner.is_empty() { vec![command] } else { inner }
+        });
+        for command in leaves {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Example:\n  exuvia "), "{} has no example", command.get_name());
+        }
+    }
+
+    #[test]
+    fn options_are_understood_before_and_behind_the_command() {
+        for line in ["exuvia --json types core", "exuvia types --json core", "exuvia types core --json"] {
+            let arguments = Arguments::try_parse_from(line.split(' ')).expect(line);
+            assert!(arguments.common.json && matches!(arguments.command, Some(Command::Types(_))), "{line}");
+        }
+        let arguments =
+            Arguments::try_parse_from(["exuvia", "--limit", "3", "core.1"]).expect("a core alone");
+        assert!(arguments.command.is_none() && arguments.words == [PathBuf::from("core.1")]);
+    }
+}

@@ -1,0 +1,231 @@
+//! One function a command: opens what it needs, asks, and prints the answer.
+
+use super::args::{
+    Common, CoreArgument, InfoArguments, ObjectsArguments, ShowArguments, ThreadsArguments, TypesArguments,
+};
+use super::output::{print, print_report};
+use super::session::{Opened, Session};
+use super::{dump, glob};
+use crate::analysis::{InstanceFilter, Selection, histogram, instances};
+use crate::cpython::{Runtime, Values};
+use crate::query;
+use crate::report::info::InfoReport;
+use crate::report::objects::{ObjectFilter, ObjectsReport};
+use crate::report::overview::{OverviewParts, OverviewReport};
+use crate::report::show::{ShowOptions, ShowReport};
+use crate::report::threads::{ThreadOptions, ThreadsReport};
+use crate::report::types::{TypeOptions, TypeSelection, TypeSort, TypesReport, generation_name};
+use crate::report::{CoreIdentity, Coverage, short_type_name};
+use anyhow::Context;
+use std::path::Path;
+
+/// Rows of `types` unless `--limit` says otherwise.
+const TYPES_LIMIT: usize = 30;
+/// Rows of `objects`.
+const OBJECTS_LIMIT: usize = 30;
+/// Members of each object of `show`.
+const MEMBERS_LIMIT: usize = 30;
+/// Threads, and frames of each, of `threads`.
+const FRAMES_LIMIT: usize = 50;
+/// Types and threads of `overview`.
+const OVERVIEW_TYPES: usize = 10;
+const OVERVIEW_THREADS: usize = 5;
+
+/// `overview`.
+///
+/// # Errors
+/// The core cannot be decoded.
+pub fn overview(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()> {
+    let mut opened = Opened::open(&arguments.core, common)?;
+    let mut session = opened.session()?;
+    let census = session.census()?;
+    let graph = session.graph(&census)?;
+    let garbage = session.collect(&census, &graph);
+    session.progress.phase("writing the overview");
+    let histogram = histogram(&census.objects, session.runtime.types.len(), &Selection::default());
+    let types = TypeOptions {
+        sort: TypeSort::Bytes,
+        by_module: false,
+        limit: common.limit.unwrap_or(OVERVIEW_TYPES),
+    };
+    let threads = ThreadOptions { values: Values::Hidden, limit: common.limit.unwrap_or(OVERVIEW_THREADS) };
+    let parts = OverviewParts {
+        census: &census,
+        references: graph.forward.edges() as u64,
+        types: TypesReport::new(&session.runtime, &histogram, TypeSelection::default(), types, |_| true),
+        garbage: &garbage,
+        threads: &ThreadsReport::new(session.inputs, &session.runtime, threads),
+    };
+    let report = OverviewReport::new(&session.runtime, &session.identity, parts);
+    session.finish(&report, common)
+}
+
+/// `info`. Describes the process even where no interpreter can be decoded, and then fails all the same.
+///
+/// # Errors
+/// The core cannot be opened, or no interpreter decoded.
+pub fn info(arguments: &InfoArguments, common: &Common) -> anyhow::Result<()> {
+    let mut opened = Opened::open(&arguments.core, common)?;
+    opened.progress.phase("decoding the interpreter");
+    let inputs = &opened.inputs;
+    let runtime = Runtime::open(inputs, opened.table.as_ref());
+    let problem = runtime.as_ref().err().map(ToString::to_string);
+    let decoded = runtime.as_ref().ok();
+    let report = InfoReport::new(inputs, decoded, problem, arguments.layouts);
+    let identity = CoreIdentity::new(inputs, decoded);
+    let coverage = Coverage::new(inputs, decoded);
+    drop(opened.progress);
+    print_report(&report, &identity, &coverage, common)?;
+    runtime.map(drop).map_err(Into::into)
+}
+
+/// `types`.
+///
+/// # Errors
+/// The core cannot be decoded, or nothing matches the filter.
+pub fn types(arguments: &TypesArguments, common: &Common) -> anyhow::Result<()> {
+    let mut opened = Opened::open(&arguments.core, common)?;
+    let mut session = opened.session()?;
+    let census = session.census()?;
+    let garbage = match arguments.garbage {
+        true => {
+            let graph = session.graph(&census)?;
+            let collection = session.collect(&census, &graph);
+            let mut freed = collection.unreachable;
+            freed.union_with(&collection.held);
+            Some(freed)
+        }
+        false => None,
+    };
+    session.progress.phase("counting types");
+    let selection = Selection {
+        generation: arguments.generation.map(|choice| choice.generation()),
+        within: garbage.as_ref(),
+    };
+    let histogram = histogram(&census.objects, session.runtime.types.len(), &selection);
+    let described = TypeSelection {
+        filter: arguments.filter.clone(),
+        generation: arguments.generation.map(|choice| generation_name(choice.generation()).to_owned()),
+        garbage: arguments.garbage,
+    };
+    let options = TypeOptions {
+        sort: arguments.sort.into(),
+        by_module: arguments.by_module,
+        limit: common.limit.unwrap_or(TYPES_LIMIT),
+    };
+    let wanted = |name: &str| {
+        arguments.filter.as_deref().is_none_or(|pattern| {
+            glob::matches(pattern, name) || glob::matches(pattern, short_type_name(name))
+        })
+    };
+    let report = TypesReport::new(&session.runtime, &histogram, described, options, wanted);
+    session.finish(&report, common)
+}
+
+/// `objects`.
+///
+/// # Errors
+/// The core cannot be decoded, or the target names no type.
+pub fn objects(arguments: &ObjectsArguments, common: &Common) -> anyhow::Result<()> {
+    let mut opened = Opened::open(&arguments.core, common)?;
+    let mut session = opened.session()?;
+    // The census first: it may meet types that nothing else knows.
+    let census = session.census()?;
+    let target = query::resolve(&session.runtime, &query::parse(&arguments.target)?)?;
+    if target.types.is_empty() {
+        anyhow::bail!("{} is an object, not a type; `exuvia show CORE TARGET` shows it", target.text);
+    }
+    session.progress.phase("looking for instances");
+    let filter = InstanceFilter {
+        selection: Selection {
+            generation: arguments.generation.map(|choice| choice.generation()),
+            within: None,
+        },
+        min_size: arguments.min_size,
+        max_size: arguments.max_size,
+        min_refcount: arguments.min_refcount,
+        max_refcount: arguments.max_refcount,
+    };
+    let limit = common.limit.unwrap_or(OBJECTS_LIMIT);
+    let found = instances(&session.runtime, &census.objects, &target.types, &filter, limit);
+    let described = ObjectFilter {
+        min_size: arguments.min_size,
+        max_size: arguments.max_size,
+        min_refcount: arguments.min_refcount,
+        max_refcount: arguments.max_refcount,
+        generation: arguments.generation.map(|choice| generation_name(choice.generation()).to_owned()),
+    };
+    let report =
+        ObjectsReport::new(&session.runtime, &census.objects, target.text, &target.types, described, &found);
+    session.finish(&report, common)
+}
+
+/// `show`.
+///
+/// # Errors
+/// The core cannot be decoded, or the target names no object.
+pub fn show(arguments: &ShowArguments, common: &Common) -> anyhow::Result<()> {
+    let expression = query::parse(&arguments.target)?;
+    let mut opened = Opened::open(&arguments.core, common)?;
+    let session = opened.session()?;
+    let target = query::resolve(&session.runtime, &expression)?;
+    let object = target.require_object()?;
+    let options = ShowOptions {
+        depth: usize::from(arguments.depth),
+        limit: common.limit.unwrap_or(MEMBERS_LIMIT),
+        values: if arguments.hide_values { Values::Hidden } else { Values::Shown },
+    };
+    let is_class = !target.types.is_empty();
+    let report = ShowReport::new(&session.runtime, target.text, object, is_class, options);
+    session.finish(&report, common)
+}
+
+/// `threads`.
+///
+/// # Errors
+/// The core cannot be decoded.
+pub fn threads(arguments: &ThreadsArguments, common: &Common) -> anyhow::Result<()> {
+    let mut opened = Opened::open(&arguments.core, common)?;
+    let session = opened.session()?;
+    let options = ThreadOptions {
+        values: if arguments.values { Values::Shown } else { Values::Hidden },
+        limit: common.limit.unwrap_or(FRAMES_LIMIT),
+    };
+    let report = ThreadsReport::new(session.inputs, &session.runtime, options);
+    session.finish(&report, common)
+}
+
+/// `dev dump`.
+///
+/// # Errors
+/// The core cannot be decoded, or a file not be written.
+pub fn dev_dump(core: &Path, prefix: &Path, common: &Common) -> anyhow::Result<()> {
+    let mut opened = Opened::open(core, common)?;
+    let mut session = opened.session()?;
+    session.progress.phase("writing what was decoded");
+    dump::dump(&mut session.runtime, prefix)
+}
+
+/// `dev layouts`.
+///
+/// # Errors
+/// The core cannot be decoded, or the file not be written.
+pub fn dev_layouts(core: &Path, output: Option<&Path>, common: &Common) -> anyhow::Result<()> {
+    let mut opened = Opened::open(core, common)?;
+    let session = opened.session()?;
+    let text = session.runtime.layout_table().to_string();
+    drop(session);
+    drop(opened.progress);
+    match output {
+        Some(path) => std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display())),
+        None => print(&text),
+    }
+}
+
+impl Session<'_> {
+    /// Clears the progress and prints the answer.
+    fn finish<R: crate::report::Report>(self, report: &R, common: &Common) -> anyhow::Result<()> {
+        self.progress.finish();
+        print_report(report, &self.identity, &self.coverage, common)
+    }
+}

@@ -1,0 +1,122 @@
+//! From options to an opened core: what every command begins with.
+
+use super::args::Common;
+use super::output::Progress;
+use crate::analysis::{Collection, collect};
+use crate::corefile::{Inputs, SearchOptions};
+use crate::cpython::Runtime;
+use crate::heap::{Census, HeapGraph, build_graph, census};
+use crate::layout::Table;
+use crate::report::{CoreIdentity, Coverage};
+use anyhow::Context;
+use std::path::Path;
+
+/// Files of one run. Owns every mapping; the rest borrows from it.
+#[derive(Debug)]
+pub struct Opened {
+    /// Core and modules.
+    pub inputs: Inputs,
+    /// The layout table that was given.
+    pub table: Option<Table>,
+    /// Tells the user what is being done.
+    pub progress: Progress,
+}
+
+/// A decoded interpreter, and what can be said about it so far.
+#[derive(Debug)]
+pub struct Session<'core> {
+    /// The files it is read from.
+    pub inputs: &'core Inputs,
+    /// The interpreter.
+    pub runtime: Runtime<'core>,
+    /// Which core it is from.
+    pub identity: CoreIdentity,
+    /// How much of it can be read.
+    pub coverage: Coverage,
+    /// Tells the user what is being done.
+    pub progress: &'core mut Progress,
+}
+
+impl Opened {
+    /// Opens the core and finds the files of its modules.
+    ///
+    /// # Errors
+    /// The core or the layout table cannot be used.
+    pub fn open(core: &Path, common: &Common) -> anyhow::Result<Self> {
+        let mut progress = Progress::new(common.verbose);
+        let table = common.layout.as_deref().map(read_table).transpose()?;
+        let options = SearchOptions {
+            exe: common.exe.clone(),
+            sysroot: common.sysroot.clone(),
+            debug_dirs: common.debug_dir.clone(),
+        };
+        check_exists(common)?;
+        progress.phase("opening the core and its modules");
+        let inputs = Inputs::open(core, &options)?;
+        Ok(Self { inputs, table, progress })
+    }
+
+    /// Decodes the interpreter.
+    ///
+    /// # Errors
+    /// There is none, or nothing tells how to decode it.
+    pub fn session(&mut self) -> anyhow::Result<Session<'_>> {
+        let Self { inputs, table, progress } = self;
+        progress.phase("decoding the interpreter");
+        let runtime = Runtime::open(inputs, table.as_ref())?;
+        let identity = CoreIdentity::new(inputs, Some(&runtime));
+        let coverage = Coverage::new(inputs, Some(&runtime));
+        Ok(Session { inputs, runtime, identity, coverage, progress })
+    }
+}
+
+impl Session<'_> {
+    /// Counts all objects.
+    ///
+    /// # Errors
+    /// The allocator's state cannot be found.
+    pub fn census(&mut self) -> anyhow::Result<Census> {
+        self.progress.phase("counting objects");
+        let census = census(&mut self.runtime)?;
+        self.coverage.add_census(&census);
+        Ok(census)
+    }
+
+    /// Follows all references.
+    ///
+    /// # Errors
+    /// There are too many objects.
+    pub fn graph(&mut self, census: &Census) -> anyhow::Result<HeapGraph> {
+        self.progress.phase("following references");
+        let graph = build_graph(&self.runtime, &census.objects)?;
+        self.coverage.add_references(&graph);
+        Ok(graph)
+    }
+
+    /// Runs the cycle detector.
+    pub fn collect(&mut self, census: &Census, graph: &HeapGraph) -> Collection {
+        self.progress.phase("looking for garbage");
+        collect(&self.runtime, &census.objects, graph)
+    }
+}
+
+/// A misspelt directory would only show as modules that are not found.
+fn check_exists(common: &Common) -> anyhow::Result<()> {
+    let named = [("--exe", common.exe.as_ref()), ("--sysroot", common.sysroot.as_ref())];
+    let dirs = common.debug_dir.iter().map(|dir| ("--debug-dir", Some(dir)));
+    for (option, path) in named.into_iter().chain(dirs) {
+        if let Some(path) = path
+            && let Err(error) = std::fs::metadata(path)
+        {
+            anyhow::bail!("{option} {}: {error}; check the path", path.display());
+        }
+    }
+    Ok(())
+}
+
+fn read_table(path: &Path) -> anyhow::Result<Table> {
+    let advice = "print one from a core of the same build with `exuvia dev layouts`";
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the layout table {}; {advice}", path.display()))?;
+    Table::parse(&text).with_context(|| format!("{} is no layout table; {advice}", path.display()))
+}

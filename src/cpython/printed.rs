@@ -1,0 +1,65 @@
+//! What is known of an interpreter build as a layout table, so that its cores can be read without its files.
+//!
+//! Knows which symbols the rest of this layer asks for; refuses to know how tables are written.
+
+use super::Runtime;
+use crate::layout::{Table, TableModule, TableSymbol};
+
+/// Every symbol that decoding asks for. Not every release has all of them.
+pub const SYMBOLS: &[&str] = &[
+    "_PyRuntime",
+    "Py_Version",
+    "PyType_Type",
+    "PyBaseObject_Type",
+    "_Py_NoneStruct",
+    "_dummy_struct",
+    "_PySet_Dummy",
+    "subtype_traverse",
+    "arenas",
+    "maxarenas",
+    "raw_allocated_blocks",
+    "interned",
+    "PyDict_Type",
+    "PyList_Type",
+    "PySet_Type",
+    "PyFloat_Type",
+    "PyFunction_Type",
+    "PyMethod_Type",
+    "PyModule_Type",
+    "PyCell_Type",
+    "PyUnicode_Type",
+    "PyTuple_Type",
+    "PyGen_Type",
+];
+
+impl Runtime<'_> {
+    /// The layouts and symbols of this build. With it instead of debug information, the same core is read alike.
+    pub fn layout_table(&self) -> Table {
+        let header = vec![
+            ("producer".to_owned(), concat!("exuvia ", env!("CARGO_PKG_VERSION")).to_owned()),
+            ("python".to_owned(), self.semantics.version.to_string()),
+            ("machine".to_owned(), "x86-64".to_owned()),
+        ];
+        let module = TableModule {
+            name: self.module_name.clone(),
+            build_id: self
+                .binaries
+                .module(self.module)
+                .and_then(|module| module.build_id.as_ref())
+                .map(|build_id| build_id.bytes().to_vec()),
+            symbols: SYMBOLS.iter().filter_map(|name| self.table_symbol(name)).collect(),
+        };
+        Table::from_answers(&self.resolutions, header, vec![module])
+    }
+
+    fn table_symbol(&self, name: &str) -> Option<TableSymbol> {
+        let load_bias = self.binaries.module(self.module)?.load_bias;
+        let address = self.symbol(name)?.wrapping_sub(load_bias);
+        let found = self.binaries.symbols(self.module).and_then(|symbols| symbols.find(name));
+        let size = match found {
+            Some(symbol) => symbol.size,
+            None => self.table?.symbol(&self.module_name, name)?.1,
+        };
+        Some(TableSymbol { name: name.to_owned(), address, size })
+    }
+}

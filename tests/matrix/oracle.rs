@@ -1,0 +1,221 @@
+//! Reads what an interpreter said of its own heap before it was dumped (format: fixtures/README.md).
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// One object of `objs.bin`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Object {
+    pub address: u64,
+    pub type_: u64,
+    pub size: u64,
+}
+
+/// Where the files of one oracle lie: `DIR/oracle` and a file's ending.
+#[derive(Clone, Debug)]
+pub struct Oracle {
+    prefix: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Summary {
+    pub hexversion: u64,
+    pub allocated_blocks: i64,
+    pub gc: Gc,
+    pub collect: Collect,
+    pub looking: Looking,
+    pub interpreters: Vec<InterpreterSummary>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Gc {
+    pub enabled: bool,
+    pub count: [i32; 3],
+    pub threshold: [i32; 3],
+    pub stats: [Stats; 3],
+    pub freeze_count: usize,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Stats {
+    pub collections: u64,
+    pub collected: u64,
+    pub uncollectable: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Collect {
+    pub finalized_and_resurrected: Vec<(u64, String)>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct InterpreterSummary {
+    pub id: i64,
+    pub collect: Option<Collect>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Looking {
+    /// Address, type name, count in the child, count in the dumped process, reason.
+    pub refcounts: Vec<(u64, String, i64, i64, String)>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct TypeName {
+    pub name: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Threads {
+    pub forking_thread: u64,
+    pub threads: Vec<Thread>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Thread {
+    pub ident: u64,
+    pub native_id: Option<u64>,
+    pub handled_exception: Option<u64>,
+    pub frames: Vec<Frame>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Frame {
+    pub function: String,
+    pub qualname: Option<String>,
+    pub file: String,
+    pub line: Option<u32>,
+    pub code: u64,
+    pub globals: u64,
+    pub locals_are_globals: bool,
+    pub locals: Vec<(String, u64, String)>,
+}
+
+/// A row of `sys._debugmallocstats()`: class, size, pools, blocks in use, blocks available.
+pub type MallocClass = (u64, u64, u64, u64, u64);
+
+impl Oracle {
+    pub fn new(prefix: impl Into<PathBuf>) -> Self {
+        Self { prefix: prefix.into() }
+    }
+
+    /// The oracle of subinterpreter `id` beside this one, if there is one.
+    pub fn of_interpreter(&self, id: i64) -> Option<Self> {
+        let prefix = with_ending(&self.prefix, &format!("interp{id}"));
+        let oracle = Self { prefix };
+        oracle.has("objs.bin").then_some(oracle)
+    }
+
+    fn has(&self, ending: &str) -> bool {
+        let plain = with_ending(&self.prefix, ending);
+        plain.exists() || with_ending(&plain, "zst").exists()
+    }
+
+    fn read(&self, ending: &str) -> Vec<u8> {
+        let path = with_ending(&self.prefix, ending);
+        if let Ok(bytes) = std::fs::read(&path) {
+            return bytes;
+        }
+        let packed = with_ending(&path, "zst");
+        let file = std::fs::File::open(&packed).unwrap_or_else(|error| panic!("{}: {error}", packed.display()));
+        let mut bytes = Vec::new();
+        let mut decoder = ruzstd::decoding::StreamingDecoder::new(file).expect("a zstd file");
+        std::io::Read::read_to_end(&mut decoder, &mut bytes).expect("a whole zstd file");
+        bytes
+    }
+
+    fn words(&self, ending: &str) -> Vec<u64> {
+        let bytes = self.read(ending);
+        assert_eq!(bytes.len() % 8, 0, "{ending} is a stream of words");
+        bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect()
+    }
+
+    fn json<T: for<'de> Deserialize<'de>>(&self, ending: &str) -> T {
+        serde_json::from_slice(&self.read(ending)).unwrap_or_else(|error| panic!("{ending}: {error}"))
+    }
+
+    pub fn summary(&self) -> Summary {
+        self.json("json")
+    }
+
+    pub fn threads(&self) -> Threads {
+        self.json("threads.json")
+    }
+
+    pub fn types(&self) -> BTreeMap<u64, TypeName> {
+        let by_text: BTreeMap<String, TypeName> = self.json("types.json");
+        by_text.into_iter().map(|(id, name)| (id.parse().expect("an id"), name)).collect()
+    }
+
+    /// The three generations, in list order.
+    pub fn tracked(&self) -> Vec<Vec<u64>> {
+        let words = self.words("tracked.bin");
+        let mut rest = words.as_slice();
+        let mut generations = Vec::new();
+        while let Some((&count, tail)) = rest.split_first() {
+            let (ids, tail) = tail.split_at(count as usize);
+            generations.push(ids.to_vec());
+            rest = tail;
+        }
+        generations
+    }
+
+    pub fn objects(&self) -> Vec<Object> {
+        let words = self.words("objs.bin");
+        let triples = words.as_chunks::<3>().0.iter();
+        triples.map(|&[address, type_, size]| Object { address, type_, size }).collect()
+    }
+
+    pub fn refcounts(&self) -> Vec<(u64, u64)> {
+        self.words("refcounts.bin").as_chunks::<2>().0.iter().map(|&[address, count]| (address, count)).collect()
+    }
+
+    /// For each object with the GC flag, its referents as `gc.get_referents` gave them.
+    pub fn referents(&self) -> Vec<(u64, Vec<u64>)> {
+        let words = self.words("edges.bin");
+        let mut rest = words.as_slice();
+        let mut records = Vec::new();
+        while let [count, address, tail @ ..] = rest {
+            let (targets, tail) = tail.split_at(*count as usize);
+            records.push((*address, targets.to_vec()));
+            rest = tail;
+        }
+        records
+    }
+
+    /// What `gc.collect()` found unreachable, before it ran any finalizer.
+    pub fn unreachable(&self) -> Vec<u64> {
+        self.words("unreachable.bin")
+    }
+
+    /// What of it was in `gc.garbage` at the end.
+    pub fn saved(&self) -> Vec<u64> {
+        self.words("garbage.bin")
+    }
+
+    /// Size classes and the named totals of `sys._debugmallocstats()`.
+    pub fn malloc(&self) -> (Vec<MallocClass>, BTreeMap<String, u64>) {
+        let text = String::from_utf8(self.read("malloc.txt")).expect("text");
+        let mut classes = Vec::new();
+        let mut totals = BTreeMap::new();
+        for line in text.lines() {
+            let numbers: Vec<u64> = line.split_whitespace().map_while(|word| word.parse().ok()).collect();
+            if let [class, size, pools, used, free] = numbers[..] {
+                classes.push((class, size, pools, used, free));
+            } else if let Some((name, value)) = line.split_once('=') {
+                if let Ok(value) = value.trim().replace(',', "").parse() {
+                    totals.entry(name.trim().to_owned()).or_insert(value);
+                }
+            }
+        }
+        (classes, totals)
+    }
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    PathBuf::from(name)
+}
