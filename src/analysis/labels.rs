@@ -39,14 +39,21 @@ pub enum LabelShape {
     },
     /// Some temporary of a frame's evaluation stack.
     Stack,
+    /// A remembered call.
+    CacheLink,
     /// The key of some remembered call.
     CacheKey,
     /// The result of some remembered call.
     CacheResult,
     /// State of a C module.
     ModuleState,
-    /// The word at this offset of the object.
-    Word(u32),
+    /// A member of the C struct, whose name is looked up for a label only.
+    Word {
+        /// The object's type.
+        type_: Address,
+        /// Bytes from the object's start.
+        offset: u32,
+    },
     /// Memory that the object owns elsewhere.
     Indirect,
 }
@@ -66,10 +73,11 @@ impl LabelShape {
             Slot::Type => Self::Type,
             Slot::Local { names, index } => Self::Local { names, index },
             Slot::Stack(_) => Self::Stack,
+            Slot::CacheLink => Self::CacheLink,
             Slot::CacheKey => Self::CacheKey,
             Slot::CacheResult => Self::CacheResult,
             Slot::ModuleState => Self::ModuleState,
-            Slot::Word(offset) => Self::Word(offset),
+            Slot::Word { type_, offset } => Self::Word { type_, offset },
             Slot::Indirect => Self::Indirect,
         }
     }
@@ -97,10 +105,11 @@ impl LabelShape {
             Self::Type => exact(Slot::Type),
             Self::InstanceDict => exact(Slot::InstanceDict),
             Self::Local { names, index } => exact(Slot::Local { names, index }),
+            Self::CacheLink => exact(Slot::CacheLink),
             Self::CacheKey => exact(Slot::CacheKey),
             Self::CacheResult => exact(Slot::CacheResult),
             Self::ModuleState => exact(Slot::ModuleState),
-            Self::Word(offset) => exact(Slot::Word(offset)),
+            Self::Word { type_, offset } => exact(Slot::Word { type_, offset }),
             Self::Indirect => exact(Slot::Indirect),
         }
     }
@@ -223,11 +232,11 @@ pub fn rank(kind: EdgeKind, slot: Slot) -> (u8, u8) {
     };
     let telling = match slot {
         Slot::Attribute(_) | Slot::SlotMember(_) | Slot::Value(_) | Slot::Index(_) | Slot::Local { .. } => 0,
-        Slot::InstanceDict | Slot::Element | Slot::CacheResult | Slot::Key | Slot::CacheKey => 1,
+        Slot::InstanceDict | Slot::Element | Slot::CacheResult | Slot::Key | Slot::CacheLink | Slot::CacheKey => 1,
         Slot::Field("ht_cached_keys" | "tp_subclasses" | "__mro__") => 4,
         Slot::Field(_) => 2,
         Slot::Type => 3,
-        Slot::Stack(_) | Slot::ModuleState | Slot::Word(_) | Slot::Indirect => 3,
+        Slot::Stack(_) | Slot::ModuleState | Slot::Word { .. } | Slot::Indirect => 3,
     };
     (strength, telling)
 }

@@ -41,6 +41,7 @@ pub fn overview(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()>
     let census = session.census()?;
     let graph = session.graph(&census)?;
     let garbage = session.collect(&census, &graph);
+    let suspects = session.suspects(&census, &graph, &garbage);
     session.progress.phase("writing the overview");
     let histogram = histogram(&census.objects, session.runtime.types.len(), &Selection::default());
     let types = TypeOptions {
@@ -54,6 +55,7 @@ pub fn overview(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()>
         references: graph.forward.edges() as u64,
         types: TypesReport::new(&session.runtime, &histogram, TypeSelection::default(), types, |_| true),
         garbage: &garbage,
+        suspects: &suspects,
         threads: &ThreadsReport::new(session.inputs, &session.runtime, threads),
     };
     let report = OverviewReport::new(&session.runtime, &session.identity, parts);
