@@ -5,13 +5,19 @@
 
 pub mod coverage;
 pub mod envelope;
+mod coverage;
+pub mod cycles;
+mod envelope;
 pub mod header;
 pub mod info;
 pub mod number;
 pub mod objects;
 pub mod overview;
 mod page;
+pub mod paths;
+pub mod referrers;
 pub mod show;
+pub mod suspects;
 pub mod table;
 pub mod threads;
 pub mod types;
