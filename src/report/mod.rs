@@ -4,10 +4,8 @@
 //! and schemas; refuses to know memory layouts and to print.
 
 pub mod coverage;
-pub mod envelope;
-mod coverage;
 pub mod cycles;
-mod envelope;
+pub mod envelope;
 pub mod header;
 pub mod info;
 pub mod number;
