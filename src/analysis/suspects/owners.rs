@@ -5,8 +5,8 @@
 
 use super::{Confidence, MIN_BYTES, MIN_SHARE, Remedy, Suspect, SuspectKind, Suspects, share, sort};
 use crate::analysis::python_path::PathWriter;
-use crate::analysis::{Heap, Holders, Roots, keeps_alive};
 use crate::analysis::roots::Root;
+use crate::analysis::{Heap, Holders, Roots, keeps_alive};
 use crate::cpython::{RootKind, WalkKind};
 use crate::graph::DominatorTree;
 
