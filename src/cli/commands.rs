@@ -214,7 +214,9 @@ pub fn dev_dump(core: &Path, prefix: &Path, common: &Common) -> anyhow::Result<(
 /// The core cannot be decoded, or the file not be written.
 pub fn dev_layouts(core: &Path, output: Option<&Path>, common: &Common) -> anyhow::Result<()> {
     let mut opened = Opened::open(core, common)?;
-    let session = opened.session()?;
+    let mut session = opened.session()?;
+    // Types that only a census meets have structs too.
+    session.census()?;
     let text = session.runtime.layout_table().to_string();
     drop(session);
     drop(opened.progress);

@@ -3,9 +3,9 @@
 //! A report is made from the results of analyses and from names; it computes nothing about the heap. Knows formats
 //! and schemas; refuses to know memory layouts and to print.
 
-mod coverage;
+pub mod coverage;
 pub mod cycles;
-mod envelope;
+pub mod envelope;
 pub mod header;
 pub mod info;
 pub mod number;
