@@ -23,9 +23,7 @@ pub struct Summary {
     pub hexversion: u64,
     pub allocated_blocks: i64,
     pub gc: Gc,
-    pub collect: Collect,
     pub looking: Looking,
-    pub interpreters: Vec<InterpreterSummary>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -42,17 +40,6 @@ pub struct Stats {
     pub collections: u64,
     pub collected: u64,
     pub uncollectable: u64,
-}
-
-#[derive(Debug, Deserialize)]
-pub struct Collect {
-    pub finalized_and_resurrected: Vec<(u64, String)>,
-}
-
-#[derive(Debug, Deserialize)]
-pub struct InterpreterSummary {
-    pub id: i64,
-    pub collect: Option<Collect>,
 }
 
 #[derive(Debug, Deserialize)]
