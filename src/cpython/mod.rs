@@ -309,8 +309,8 @@ fn find_runtime(
         modules.iter().filter(|module| module.elf_bytes().is_none()).map(|module| module.name()).collect();
     let mut hint = match missing.as_slice() {
         [] => String::new(),
-        [names @ ..] if names.len() <= MAX_NAMED => format!(" (not found or refused: {})", names.join(", ")),
-        [names @ ..] => {
+        names if names.len() <= MAX_NAMED => format!(" (not found or refused: {})", names.join(", ")),
+        names => {
             let first = names.get(..MAX_NAMED).unwrap_or_default().join(", ");
             format!(
                 " (not found or refused: {first} and {} more, see `exuvia info`)",

@@ -396,8 +396,6 @@ pub struct StaticParts {
     pub dict: Address,
     /// `tp_subclasses`.
     pub subclasses: Address,
-    /// `tp_weaklist`.
-    pub weaklist: Address,
 }
 
 /// Looks up a static builtin type's members in `interpreter`; `None` for types that keep them themselves.
@@ -418,7 +416,6 @@ pub fn static_parts(runtime: &Runtime<'_>, interpreter: usize, type_: Address) -
             return Some(StaticParts {
                 dict: read(l.static_type.dict)?,
                 subclasses: read(l.static_type.subclasses)?,
-                weaklist: read(l.static_type.weaklist)?,
             });
         }
     }
@@ -549,7 +546,7 @@ const MAX_BASES: usize = 1000;
 
 /// How the C part of `base` is traversed: by our own knowledge of the type that defines its traversal, else by its code.
 fn walk_of(runtime: &Runtime<'_>, flags: u64, base: Address, traverse: Address) -> Walk {
-    let (space, l) = (&runtime.space, &runtime.layouts.type_);
+    let (_space, _l) = (&runtime.space, &runtime.layouts.type_);
     let fixed = |fields: &[FieldEdge]| Walk { fields: fields.into(), kind: WalkKind::Fixed };
     let owner = traversal_owner(runtime, base);
     let name = super::names::tp_name(runtime, owner);

@@ -282,11 +282,9 @@ impl View<'_, '_> {
         let mut held = NodeSet::new(objects.len());
         roots(self.runtime, &mut |root| {
             if root.kind == RootKind::Frame && matches!(root.slot, Some(Slot::Local { .. } | Slot::Stack(_)))
-            {
-                if let Some(id) = objects.find(root.target) {
+                && let Some(id) = objects.find(root.target) {
                     held.insert(id.0);
                 }
-            }
         });
         let mut mine = NodeSet::new(objects.len());
         let collection = collect(self.runtime, objects, graph);
