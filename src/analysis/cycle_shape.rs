@@ -35,6 +35,8 @@ pub struct ShapeEdge {
 pub struct CycleStep {
     /// The object.
     pub object: ObjectId,
+    /// Its type, or for a class its own name: `class app.Order`.
+    pub what: String,
     /// Where it holds the next one; the last one holds the first.
     pub label: String,
 }
@@ -112,17 +114,18 @@ pub fn shape_edges(heap: Heap<'_, '_>, shape: &RawShape) -> Vec<ShapeEdge> {
     edges
 }
 
-/// A shortest cycle through the first of `members` that is not a mere namespace, step by step.
+/// A shortest cycle through the first of `members` that is not a mere namespace: its first steps, and how many objects
+/// more it has.
 pub fn example_cycle(
     heap: Heap<'_, '_>,
     labels: &mut Labels<'_, '_>,
     components: &Components,
     component: u32,
     members: &[u32],
-) -> Vec<CycleStep> {
+) -> (Vec<CycleStep>, u64) {
     let is_plain_dict = |&&node: &&u32| heap.type_of(ObjectId(node)).name.as_ref() == "builtins.dict";
     let Some(&start) = members.iter().find(|node| !is_plain_dict(node)).or(members.first()) else {
-        return Vec::new();
+        return (Vec::new(), 0);
     };
     let mut parents: FxHashMap<u32, u32> = FxHashMap::default();
     let mut queue = VecDeque::from([start]);
@@ -158,7 +161,16 @@ pub fn example_cycle(
             None => String::new(),
         };
         namespace = slot.is_some_and(leads_to_namespace);
-        steps.push(CycleStep { object: ObjectId(node), label });
+        steps.push(CycleStep { object: ObjectId(node), what: what(heap, ObjectId(node)), label });
     }
-    steps
+    let left_out = nodes.len().saturating_sub(steps.len()) as u64;
+    (steps, left_out)
+}
+
+/// What an object of a cycle is, in a word or two.
+fn what(heap: Heap<'_, '_>, id: ObjectId) -> String {
+    match heap.runtime.types.of(heap.objects.address(id)) {
+        Some(class) => format!("class {}", super::python_name(&class.name)),
+        None => heap.type_name(id).to_owned(),
+    }
 }

@@ -66,6 +66,8 @@ pub struct CycleGroup {
     pub generations: [u64; 4],
     /// A shortest cycle of the first example, step by step.
     pub example: Vec<CycleStep>,
+    /// Objects of that cycle beyond the steps given.
+    pub example_left_out: u64,
     /// The lowest object of the first few cycles.
     pub examples: Vec<ObjectId>,
 }
@@ -102,7 +104,7 @@ pub fn cycles(heap: Heap<'_, '_>, garbage: &Collection) -> Cycles {
         (0..components.count() as u32).filter(|&component| is_cycle(heap, of_component(component))).collect();
     let group_of = group_by_shape(heap, &components, &cyclic, &of_component, &mut answer);
     apportion(heap, &components, &of_component, &group_of, &mut answer);
-    mark(heap, garbage, &components, &group_of, &mut answer);
+    mark(garbage, &components, &group_of, &mut answer);
     order(&mut answer);
     answer.objects = all.len() as u64;
     answer.bytes = all.iter().map(|node| heap.objects.size(ObjectId(node))).sum();
@@ -151,8 +153,9 @@ fn group_by_shape<'m>(
         let group = *raw_groups.entry(shape).or_insert_with_key(|shape| {
             let edges = shape_edges(heap, shape);
             *by_text.entry((shape.objects, edges)).or_insert_with_key(|(_, edges)| {
-                let example = example_cycle(heap, &mut labels, components, component, members(component));
-                answer.groups.push(CycleGroup::new(edges.clone(), example));
+                let (example, left_out) =
+                    example_cycle(heap, &mut labels, components, component, members(component));
+                answer.groups.push(CycleGroup::new(edges.clone(), example, left_out));
                 types.push(FxHashMap::default());
                 (answer.groups.len() - 1) as u32
             })
@@ -176,10 +179,11 @@ fn group_by_shape<'m>(
 }
 
 impl CycleGroup {
-    fn new(edges: Vec<ShapeEdge>, example: Vec<CycleStep>) -> Self {
+    fn new(edges: Vec<ShapeEdge>, example: Vec<CycleStep>, example_left_out: u64) -> Self {
         Self {
             edges,
             example,
+            example_left_out,
             types: Vec::new(),
             cycles: 0,
             objects: 0,
@@ -276,13 +280,7 @@ impl Cycles {
 }
 
 /// Counts what finalizers keep in each group.
-fn mark(
-    _heap: Heap<'_, '_>,
-    garbage: &Collection,
-    components: &Components,
-    group_of: &FxHashMap<u32, u32>,
-    answer: &mut Cycles,
-) {
+fn mark(garbage: &Collection, components: &Components, group_of: &FxHashMap<u32, u32>, answer: &mut Cycles) {
     let mut count = |set: &NodeSet, add: fn(&mut CycleGroup)| {
         for node in set.iter() {
             let group = components.of(node).and_then(|component| group_of.get(&component));

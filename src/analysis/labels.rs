@@ -232,7 +232,12 @@ pub fn rank(kind: EdgeKind, slot: Slot) -> (u8, u8) {
     };
     let telling = match slot {
         Slot::Attribute(_) | Slot::SlotMember(_) | Slot::Value(_) | Slot::Index(_) | Slot::Local { .. } => 0,
-        Slot::InstanceDict | Slot::Element | Slot::CacheResult | Slot::Key | Slot::CacheLink | Slot::CacheKey => 1,
+        Slot::InstanceDict
+        | Slot::Element
+        | Slot::CacheResult
+        | Slot::Key
+        | Slot::CacheLink
+        | Slot::CacheKey => 1,
         Slot::Field("ht_cached_keys" | "tp_subclasses" | "__mro__") => 4,
         Slot::Field(_) => 2,
         Slot::Type => 3,

@@ -86,9 +86,16 @@ impl<'h, 'core> PathWriter<'h, 'core> {
     /// What a path from the root `node` begins with.
     pub fn root_name(&mut self, node: u32, roots: &Roots) -> String {
         match roots.origin(node) {
-            Some(Root::Reference(reference)) if reference.thread.is_some() => self.thread_root(reference),
-            Some(root) => root.describe(self.heap, node),
+            Some(root) => self.describe_root(node, root),
             None => self.heap.id(node).map_or_else(String::new, |id| anonymous(self.heap, id)),
+        }
+    }
+
+    /// What `root` is that holds `node`, with the function of a frame.
+    pub fn describe_root(&mut self, node: u32, root: Root) -> String {
+        match root {
+            Root::Reference(reference) if reference.thread.is_some() => self.thread_root(reference),
+            root => root.describe(self.heap, node),
         }
     }
 

@@ -41,22 +41,31 @@ pub struct Roots {
 }
 
 /// Steps by which paths from a kind of root are worse than paths from `sys.modules`. A variable of a frame is named
-/// when no module leads there in three steps (`sys.modules`, the module, its dict); internals come last.
+/// where no module leads in so many steps, which is deep enough for an attribute of an item of a module's container
+/// (`sys.modules`, the module, its dict, the container, the item, its attribute); internals come last.
 mod delay {
     pub const MODULES: usize = 0;
-    pub const FRAME: usize = 3;
-    pub const THREAD: usize = 4;
-    pub const NAMED: usize = 6;
-    pub const INTERNAL: usize = 10;
-    pub const HELD_BY_C: usize = 12;
-    pub const UNCERTAIN: usize = 13;
-    pub const NEVER_FREED: usize = 14;
-    pub const COUNT: usize = 15;
+    pub const FRAME: usize = 8;
+    pub const THREAD: usize = 9;
+    pub const NAMED: usize = 10;
+    pub const INTERNAL: usize = 12;
+    pub const HELD_BY_C: usize = 14;
+    pub const UNCERTAIN: usize = 15;
+    pub const NEVER_FREED: usize = 16;
+    pub const COUNT: usize = 17;
 }
 
 impl Roots {
     /// Finds all roots. `garbage` is what the collector would free, which no root may claim.
     pub fn find(heap: Heap<'_, '_>, garbage: &Collection) -> Self {
+        let mut found = Self::named(heap, garbage);
+        found.hold_the_rest(heap, garbage);
+        found
+    }
+
+    /// The roots that can be named, without those that only a traversal of the whole heap finds: not everything alive is
+    /// reachable from these.
+    pub fn named(heap: Heap<'_, '_>, garbage: &Collection) -> Self {
         let mut found = Self {
             set: NodeSet::new(heap.objects.len()),
             held_by_c: 0,
@@ -78,7 +87,6 @@ impl Roots {
                 found.set.insert(node as u32);
             }
         }
-        found.hold_the_rest(heap, garbage);
         found
     }
 

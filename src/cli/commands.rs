@@ -228,7 +228,7 @@ pub fn dev_layouts(core: &Path, output: Option<&Path>, common: &Common) -> anyho
 
 impl Session<'_> {
     /// Clears the progress and prints the answer.
-    fn finish<R: crate::report::Report>(self, report: &R, common: &Common) -> anyhow::Result<()> {
+    pub(super) fn finish<R: crate::report::Report>(self, report: &R, common: &Common) -> anyhow::Result<()> {
         self.progress.finish();
         print_report(report, &self.identity, &self.coverage, common)
     }

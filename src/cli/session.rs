@@ -101,10 +101,9 @@ impl Session<'_> {
 
     /// Looks for what to look at first.
     pub fn suspects(&mut self, census: &Census, graph: &HeapGraph, garbage: &Collection) -> Suspects {
-        self.progress.phase("looking for roots");
-        let heap = Heap { runtime: &self.runtime, objects: &census.objects, graph };
-        let roots = Roots::find(heap, garbage);
         self.progress.phase("looking for suspects");
+        let heap = Heap { runtime: &self.runtime, objects: &census.objects, graph };
+        let roots = Roots::named(heap, garbage);
         suspects(heap, &roots, garbage)
     }
 }

@@ -37,18 +37,21 @@ pub use bounds::{Bound, bound_of};
 pub use dict::{DictItems, DictTable, dict_get, dict_items};
 pub use error::PythonError;
 pub use frame::{
-    Frame, FrameLocal, StackDamage, ThreadExceptions, frame_of_object, generator_frame, thread_exceptions, thread_frames,
+    Frame, FrameLocal, StackDamage, ThreadExceptions, frame_of_object, generator_frame, thread_exceptions,
+    thread_frames,
 };
 pub use gc::{GcList, GcState, Generation, GenerationCounters};
 pub use instance::DictPlace;
 pub use interpreter::{Gil, Interpreter, ThreadState};
 pub use items::{ItemKey, Items, get_item, items};
-pub use preview::{Preview, PreviewLimits, Values, escape_text, float_repr, preview, quote_bytes, quote_text};
 pub use lines::line_of;
-pub use names::type_module;
 pub use members::{MemberNames, member_name};
+pub use names::type_module;
+pub use preview::{
+    Preview, PreviewLimits, Values, escape_text, float_repr, preview, quote_bytes, quote_text,
+};
 pub use pymalloc::{Arena, ClassFigures, LiveBlocks, Pool, PymallocFigures, arenas, for_each_pool};
-pub use references::{Attributes, Disagreement, Gap, Referent, References, dict_slot, managed_place};
+pub use references::{Attributes, Disagreement, Gap, References, Referent, dict_slot, managed_place};
 pub use roots::{RootKind, RootReference, roots};
 pub use semantics::{PyVersion, Semantics, type_flags};
 pub use size::{SizeRule, object_size, size_of};
@@ -227,7 +230,8 @@ impl<'core> Runtime<'core> {
         let l = &self.layouts;
         let type_type = self.landmarks.type_type;
         let fails = |probe: String, address| Err(PythonError::Probe { probe, address });
-        let read = |base, field| self.space.field(base, field).map_err(PythonError::reading("the type `type`"));
+        let read =
+            |base, field| self.space.field(base, field).map_err(PythonError::reading("the type `type`"));
         if read(type_type, l.object.type_)? != type_type {
             return fails("PyObject.ob_type of `type` is not `type` itself".to_owned(), type_type);
         }
@@ -246,12 +250,19 @@ impl<'core> Runtime<'core> {
             ("PyCell_Type", l.cell.size, "PyCellObject"),
             ("PyUnicode_Type", l.unicode.size, "PyUnicodeObject"),
             ("PyTuple_Type", l.tuple.items.offset, "PyTupleObject (to ob_item)"),
-            ("PyGen_Type", l.generator.iframe.offset + l.frame.localsplus.offset, "PyGenObject (to the frame's locals)"),
+            (
+                "PyGen_Type",
+                l.generator.iframe.offset + l.frame.localsplus.offset,
+                "PyGenObject (to the frame's locals)",
+            ),
         ] {
             let Some(address) = self.symbol(symbol) else { continue };
             let basicsize = read(address, l.type_.basicsize)?;
             if basicsize != u64::from(size) {
-                return fails(format!("tp_basicsize of {symbol} is {basicsize}, but {name} has {size} bytes"), address);
+                return fails(
+                    format!("tp_basicsize of {symbol} is {basicsize}, but {name} has {size} bytes"),
+                    address,
+                );
             }
         }
         Ok(())
@@ -259,12 +270,7 @@ impl<'core> Runtime<'core> {
 }
 
 /// A symbol from the module's file, else from the layout table made for it.
-fn find_symbol(
-    binaries: &Binaries<'_>,
-    table: Option<&Table>,
-    index: usize,
-    name: &str,
-) -> Option<Address> {
+fn find_symbol(binaries: &Binaries<'_>, table: Option<&Table>, index: usize, name: &str) -> Option<Address> {
     binaries.symbol(index, name).or_else(|| {
         let (module, table) = (binaries.module(index)?, table?);
         if !describes(table, module) {
@@ -306,7 +312,10 @@ fn find_runtime(
         [names @ ..] if names.len() <= MAX_NAMED => format!(" (not found or refused: {})", names.join(", ")),
         [names @ ..] => {
             let first = names.get(..MAX_NAMED).unwrap_or_default().join(", ");
-            format!(" (not found or refused: {first} and {} more, see `exuvia info`)", names.len() - MAX_NAMED)
+            format!(
+                " (not found or refused: {first} and {} more, see `exuvia info`)",
+                names.len() - MAX_NAMED
+            )
         }
     };
     let other_build = |module: &&Module| table.is_some_and(|table| !describes(table, module));

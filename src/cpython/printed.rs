@@ -74,15 +74,22 @@ mod tests {
     /// A symbol that is asked for and not in the list would be missing from every table.
     #[test]
     fn every_symbol_that_is_asked_for_is_printed() {
-        let sources =
-            [include_str!("mod.rs"), include_str!("types.rs"), include_str!("pymalloc.rs"), include_str!("roots.rs")];
+        let sources = [
+            include_str!("mod.rs"),
+            include_str!("types.rs"),
+            include_str!("pymalloc.rs"),
+            include_str!("roots.rs"),
+        ];
         for source in sources {
             for call in source.split("symbol(\"").skip(1) {
                 let name = call.split('"').next().unwrap_or_default();
                 assert!(SYMBOLS.contains(&name), "{name} is not printed");
             }
         }
-        let probed = include_str!("mod.rs").split("(\"Py").skip(1).map(|rest| rest.split('"').next().unwrap_or_default());
+        let probed = include_str!("mod.rs")
+            .split("(\"Py")
+            .skip(1)
+            .map(|rest| rest.split('"').next().unwrap_or_default());
         for name in probed.filter(|name| name.ends_with("_Type")) {
             assert!(SYMBOLS.contains(&format!("Py{name}").as_str()), "Py{name} is not printed");
         }

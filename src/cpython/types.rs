@@ -427,8 +427,10 @@ pub fn static_parts(runtime: &Runtime<'_>, interpreter: usize, type_: Address) -
 
 /// `tp_dict` of a type, wherever the interpreter keeps it.
 pub fn type_dict(runtime: &Runtime<'_>, type_: Address) -> Address {
-    static_parts(runtime, 0, type_)
-        .map_or_else(|| runtime.space.field(type_, runtime.layouts.type_.dict).unwrap_or(0), |parts| parts.dict)
+    static_parts(runtime, 0, type_).map_or_else(
+        || runtime.space.field(type_, runtime.layouts.type_.dict).unwrap_or(0),
+        |parts| parts.dict,
+    )
 }
 
 /// The `tp_traverse` that classes made by class statements share: by far the most common one of heap types.
@@ -539,7 +541,9 @@ fn walk_of(runtime: &Runtime<'_>, flags: u64, base: Address, traverse: Address) 
     let mut owner = base;
     for _ in 0..MAX_BASES {
         match space.field(owner, l.base) {
-            Ok(next) if next != 0 && traverse != 0 && space.field(next, l.traverse) == Ok(traverse) => owner = next,
+            Ok(next) if next != 0 && traverse != 0 && space.field(next, l.traverse) == Ok(traverse) => {
+                owner = next
+            }
             _ => break,
         }
     }

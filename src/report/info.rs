@@ -151,11 +151,9 @@ impl InfoReport {
             modules_total,
             modules,
             layout_sources: runtime.map(|runtime| runtime.layout_sources.clone()).unwrap_or_default(),
-            layouts: runtime
-                .filter(|_| layouts)
-                .map(|runtime| {
-                    runtime.resolutions.iter().chain(runtime.types.module_answers()).map(layout_row).collect()
-                }),
+            layouts: runtime.filter(|_| layouts).map(|runtime| {
+                runtime.resolutions.iter().chain(runtime.types.module_answers()).map(layout_row).collect()
+            }),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! and schemas; refuses to know memory layouts and to print.
 
 pub mod coverage;
+pub mod cycles;
 pub mod envelope;
 pub mod header;
 pub mod info;
@@ -11,7 +12,10 @@ pub mod number;
 pub mod objects;
 pub mod overview;
 mod page;
+pub mod paths;
+pub mod referrers;
 pub mod show;
+pub mod suspects;
 pub mod table;
 pub mod threads;
 pub mod types;

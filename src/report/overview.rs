@@ -210,7 +210,12 @@ impl OverviewReport {
         let garbage = garbage_summary(garbage);
         let suspect = |suspect: &Suspect| suspect_line(suspect, types.bytes);
         Self {
-            heap: HeapTotals { objects: types.objects, bytes: types.bytes, types: types.total_rows, references },
+            heap: HeapTotals {
+                objects: types.objects,
+                bytes: types.bytes,
+                types: types.total_rows,
+                references,
+            },
             allocator: allocator(runtime, census),
             collectors: collectors(runtime),
             next: next_steps(core, &garbage, threads, &types),
@@ -246,21 +251,25 @@ fn collectors(runtime: &Runtime<'_>) -> Vec<CollectorState> {
             let of_it = lists.filter(|list| list.interpreter == index && list.generation == generation);
             of_it.map(|list| list.objects.len() as u64).sum::<u64>()
         };
-        let generations = (0u8..).zip(&interpreter.gc.generations).map(|(number, counters)| GenerationState {
-            objects: listed(Generation::from_u8(number)),
-            count: counters.count,
-            threshold: counters.threshold,
-            collections: counters.collections,
-            collected: counters.collected,
-            uncollectable: counters.uncollectable,
-        });
+        let generations =
+            (0u8..).zip(&interpreter.gc.generations).map(|(number, counters)| GenerationState {
+                objects: listed(Generation::from_u8(number)),
+                count: counters.count,
+                threshold: counters.threshold,
+                collections: counters.collections,
+                collected: counters.collected,
+                uncollectable: counters.uncollectable,
+            });
         CollectorState {
             interpreter: interpreter.id,
             enabled: interpreter.gc.enabled,
             collecting: interpreter.gc.collecting,
             generations: generations.collect(),
             permanent_objects: listed(Generation::Permanent),
-            garbage_list: runtime.space.field(interpreter.gc.garbage, runtime.layouts.var_object.ob_size).ok(),
+            garbage_list: runtime
+                .space
+                .field(interpreter.gc.garbage, runtime.layouts.var_object.ob_size)
+                .ok(),
         }
     };
     runtime.interpreters.iter().enumerate().take(MAX_INTERPRETERS).map(state).collect()
@@ -361,7 +370,11 @@ fn next_steps(
         step("threads", "", "Python stacks with their variables".to_owned());
     }
     if let Some(row) = types.rows.iter().find(|row| row.module != "builtins").or(types.rows.first()) {
-        step("objects", &format!(" {}", shell_word(&row.name)), format!("the largest instances of {}", row.name));
+        step(
+            "objects",
+            &format!(" {}", shell_word(&row.name)),
+            format!("the largest instances of {}", row.name),
+        );
     }
     step("info", "", "files, build-ids, and which answers are exact".to_owned());
     steps
@@ -437,7 +450,11 @@ impl OverviewReport {
                 (true, false) => "on",
                 (false, false) => "off",
             };
-            let of = if self.collectors.len() > 1 { format!(" of {}", collector.interpreter) } else { String::new() };
+            let of = if self.collectors.len() > 1 {
+                format!(" of {}", collector.interpreter)
+            } else {
+                String::new()
+            };
             let generations: Vec<String> = (0..)
                 .zip(&collector.generations)
                 .map(|(number, generation)| {
@@ -502,7 +519,10 @@ impl OverviewReport {
             let label = if index == 0 { "Suspects" } else { "" };
             let size = number::bytes(suspect.bytes);
             let share = number::percent(suspect.share_permille);
-            page.pair(label, &format!("{} ({}): {size}, {share}, {}", suspect.path, suspect.type_name, suspect.evidence));
+            page.pair(
+                label,
+                &format!("{} ({}): {size}, {share}, {}", suspect.path, suspect.type_name, suspect.evidence),
+            );
             page.pair("", suspect.remedy);
         }
         let hidden = self.suspects_total - self.suspects.len() as u64;

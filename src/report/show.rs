@@ -71,8 +71,15 @@ pub struct ShowOptions {
 
 impl ShowReport {
     /// Shows the object at `object`.
-    pub fn new(runtime: &Runtime<'_>, target: String, object: Address, is_class: bool, options: ShowOptions) -> Self {
-        let mut walk = Walk { runtime, options, rows: Vec::new(), seen: FxHashSet::default(), cut_off: false };
+    pub fn new(
+        runtime: &Runtime<'_>,
+        target: String,
+        object: Address,
+        is_class: bool,
+        options: ShowOptions,
+    ) -> Self {
+        let mut walk =
+            Walk { runtime, options, rows: Vec::new(), seen: FxHashSet::default(), cut_off: false };
         walk.object(object, String::new(), 0);
         let Walk { mut rows, cut_off, .. } = walk;
         let generations = generations(runtime, &rows);
@@ -232,7 +239,8 @@ impl ShowReport {
             _ => String::new(),
         };
         let address = row.header.address;
-        let place = if row.value.contains(&address.to_string()) { String::new() } else { format!("  {address}") };
+        let place =
+            if row.value.contains(&address.to_string()) { String::new() } else { format!("  {address}") };
         let after = format!("  {}, {}{place}{more}", row.header.type_name, row.header.size_text());
         let room = page.width().saturating_sub(indent + columns(&row.label) + columns(&after) + 3);
         let value = cut(&row.value, room.max(LEAST_VALUE));

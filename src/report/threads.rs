@@ -310,7 +310,8 @@ impl PythonThread {
         for (what, exception) in [("handling", &self.handled), ("raising", &self.raised)] {
             if let Some(exception) = exception {
                 let address = exception.address.to_string();
-                let place = if exception.value.contains(&address) { String::new() } else { format!(" at {address}") };
+                let place =
+                    if exception.value.contains(&address) { String::new() } else { format!(" at {address}") };
                 page.line(Tone::Warning, 2, &format!("{what} {}{place}", exception.value));
             }
         }
@@ -320,7 +321,8 @@ impl PythonThread {
         for (index, frame) in self.frames.iter().enumerate() {
             let line = frame.line.map_or(String::new(), |line| format!(":{line}"));
             page.line(Tone::Plain, 2, &format!("#{index:<3} {}  {}{line}", frame.function, frame.file));
-            let widest = frame.locals.iter().map(|local| local.name.chars().count()).max().unwrap_or(0).min(24);
+            let widest =
+                frame.locals.iter().map(|local| local.name.chars().count()).max().unwrap_or(0).min(24);
             for local in &frame.locals {
                 let before = format!("{:widest$}  {}  ", local.name, local.address);
                 let room = page.width().saturating_sub(INDENT + columns(&before));
@@ -335,12 +337,20 @@ impl PythonThread {
             }
             let hidden = frame.locals_total - frame.locals.len() as u64;
             if hidden > 0 {
-                page.line(Tone::Faint, INDENT, &format!("and {}", number::counted(hidden, "more variable", false)));
+                page.line(
+                    Tone::Faint,
+                    INDENT,
+                    &format!("and {}", number::counted(hidden, "more variable", false)),
+                );
             }
         }
         let hidden = self.frames_total - self.frames.len() as u64;
         if hidden > 0 {
-            page.line(Tone::Faint, 2, &format!("and {}, see --limit", number::counted(hidden, "outer frame", false)));
+            page.line(
+                Tone::Faint,
+                2,
+                &format!("and {}, see --limit", number::counted(hidden, "outer frame", false)),
+            );
         }
         if let Some(damage) = &self.damage {
             page.warning(damage);

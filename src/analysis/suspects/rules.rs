@@ -252,7 +252,7 @@ fn contents(heap: Heap<'_, '_>, object: ObjectId) -> Contents {
     let mut labels = Labels::new(heap);
     let mut contents = Contents::default();
     labels.each(object, &mut |target, _, slot| {
-        if matches!(slot, Slot::Index(_) | Slot::Value(_) | Slot::Element | Slot::CacheResult) {
+        if matches!(slot, Slot::Index(_) | Slot::Value(_) | Slot::Element | Slot::CacheLink) {
             contents.entries += 1;
             contents.callbacks += u64::from(is_callback(heap, target));
         }
