@@ -14,9 +14,31 @@ fn cores() -> Vec<PathBuf> {
 }
 
 #[test]
+fn an_executable_of_another_build_is_refused_by_name() {
+    let cores = cores();
+    let directory = cores.first().expect("fixtures/cores has cores");
+    let core = ["core", "core.zst"].map(|name| directory.join(name)).into_iter().find(|path| path.exists());
+    let other = Path::new(env!("CARGO_BIN_EXE_exuvia"));
+    let output = exuvia(&[
+        &"types",
+        &core.expect("a core"),
+        &"--exe",
+        &other,
+        &"--layout",
+        &directory.join("layout.txt"),
+    ]);
+    let message = stderr(&output);
+    assert!(message.contains("is not the program of this core") && message.contains("refused"), "{message}");
+    assert!(output.status.success(), "{message}");
+}
+
+#[test]
 fn every_command_answers_with_the_document_that_is_described() {
-    for directory in cores() {
-        let core = ["core", "core.zst"].map(|name| directory.join(name)).into_iter().find(|path| path.exists());
+    let cores = cores();
+    assert!(!cores.is_empty(), "fixtures/cores has no cores");
+    for directory in cores {
+        let core =
+            ["core", "core.zst"].map(|name| directory.join(name)).into_iter().find(|path| path.exists());
         let Some(core) = core else { panic!("{} has no core", directory.display()) };
         let layout = directory.join("layout.txt");
         for arguments in [
@@ -28,6 +50,11 @@ fn every_command_answers_with_the_document_that_is_described() {
             &["show", "sys", "--depth", "2"],
             &["threads"],
             &["threads", "--values"],
+            &["referrers", "sys"],
+            &["referents", "sys"],
+            &["paths", "sys.path"],
+            &["cycles"],
+            &["suspects"],
         ] {
             let (command, rest) = arguments.split_first().expect("a command");
             let mut line: Vec<&dyn AsRef<std::ffi::OsStr>> = vec![command, &core, &"--json"];

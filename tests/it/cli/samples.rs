@@ -1,17 +1,23 @@
 //! One document of each command with everything in it: no value missing, no list empty.
 
 use exuvia::report::coverage::{
-    Answer, AnswerState, BrokenList, CensusCoverage, Coverage, CutOff, MemoryCoverage, ModuleCoverage, PythonCoverage,
-    ReferenceCoverage,
+    Answer, AnswerState, BrokenList, CensusCoverage, Coverage, CutOff, MemoryCoverage, ModuleCoverage,
+    PythonCoverage, ReferenceCoverage,
 };
+use exuvia::report::cycles::{CyclesReport, EdgeLine, GroupLine, InterpreterLine, StepLine, TypeCount};
 use exuvia::report::header::ObjectHeader;
 use exuvia::report::info::{InfoReport, InterpreterRow, LayoutRow, ModuleRow, PythonIdentity};
 use exuvia::report::objects::{ObjectFilter, ObjectsReport, TypeLine};
 use exuvia::report::overview::{
-    AllocatorTotals, CollectorState, GarbageSummary, GenerationState, HeapTotals, NextStep, OverviewReport, SuspectLine,
-    ThreadPlace, ThreadSummary,
+    AllocatorTotals, CollectorState, GarbageSummary, GenerationState, HeapTotals, NextStep, OverviewReport,
+    SuspectLine, ThreadPlace, ThreadSummary,
+};
+use exuvia::report::paths::{MergedLine, PathLine, PathStepLine, PathsReport};
+use exuvia::report::referrers::{
+    CountRow, ReferenceLine, ReferencesReport, ReferentsReport, ReferrersReport,
 };
 use exuvia::report::show::{ShowReport, ShowRow};
+use exuvia::report::suspects::{SuspectRow, SuspectsReport};
 use exuvia::report::threads::{ExceptionLine, FrameRow, LocalRow, OtherThread, PythonThread, ThreadsReport};
 use exuvia::report::types::{Rest, TypeRow, TypeSelection, TypesReport};
 use exuvia::report::{CoreIdentity, Envelope, Hex, Page, Report, Signal};
@@ -26,6 +32,11 @@ pub fn documents() -> Vec<(&'static str, Value)> {
         ("objects", document(&objects())),
         ("show", document(&show())),
         ("threads", document(&threads())),
+        ("referrers", document(&ReferrersReport(references()))),
+        ("referents", document(&ReferentsReport(references()))),
+        ("paths", document(&paths())),
+        ("cycles", document(&cycles())),
+        ("suspects", document(&suspects())),
     ]
 }
 
@@ -39,7 +50,8 @@ fn text(word: &str) -> String {
 }
 
 fn core() -> CoreIdentity {
-    let signal = Signal { number: 11, name: text("SIGSEGV"), fault_address: Some(Hex(0)), sender_pid: Some(1) };
+    let signal =
+        Signal { number: 11, name: text("SIGSEGV"), fault_address: Some(Hex(0)), sender_pid: Some(1) };
     CoreIdentity {
         path: text("core"),
         bytes: 1,
@@ -310,6 +322,106 @@ fn threads() -> ThreadsReport {
     }
 }
 
+fn references() -> ReferencesReport {
+    let count = CountRow {
+        type_name: text("dict"),
+        label: text("[key]"),
+        kind: "visited",
+        references: 1,
+        example: Hex(1),
+    };
+    ReferencesReport {
+        target: text("app.ENTRY"),
+        objects: 1,
+        references: 1,
+        roots: vec![text("frame of main")],
+        rooted_objects: 1,
+        counts_total: 1,
+        counts: vec![count],
+        rows: vec![ReferenceLine { other: header(), label: text("['k\x1b']"), kind: "visited" }],
+    }
+}
+
+fn paths() -> PathsReport {
+    PathsReport {
+        target: text("app.Entry"),
+        reached: 1,
+        unreached: 1,
+        paths: vec![PathLine {
+            name: text("app.ENTRIES[0]"),
+            root: text("sys.modules"),
+            steps: vec![PathStepLine { label: text("[0]"), kind: "visited", object: header() }],
+        }],
+        merged: vec![MergedLine {
+            depth: 0,
+            label: text("[index]"),
+            type_name: text("app.Entry"),
+            objects: 1,
+            targets: 1,
+            targets_left_out: 0,
+            repeats: false,
+            example: Hex(1),
+        }],
+    }
+}
+
+fn cycles() -> CyclesReport {
+    let group = GroupLine {
+        cycles: 1,
+        objects: 2,
+        bytes: 2,
+        kept_objects: 1,
+        kept_bytes: 1,
+        total_bytes: 3,
+        largest: 2,
+        finalizers: 1,
+        uncollectable: 1,
+        resurrectable: 1,
+        generations: [1, 0, 1, 0],
+        types: vec![TypeCount { type_name: text("app.Node"), objects: 2 }],
+        edges_total: 1,
+        edges: vec![EdgeLine { from: text("app.Node"), label: text(".next"), to: text("app.Node") }],
+        example: vec![StepLine { address: Hex(1), what: text("app.Node"), label: text(".next") }],
+        example_left_out: 1,
+        examples: vec![Hex(1)],
+    };
+    CyclesReport {
+        objects: 3,
+        bytes: 3,
+        unreachable_objects: 2,
+        shared_objects: 0,
+        shared_bytes: 0,
+        why: vec![text("the collector is disabled")],
+        detached_objects: 0,
+        interpreters: vec![InterpreterLine {
+            interpreter: 0,
+            tracked_objects: 2,
+            unreachable_objects: 2,
+            unreachable_bytes: 2,
+        }],
+        groups_total: 1,
+        groups: vec![group],
+    }
+}
+
+fn suspects() -> SuspectsReport {
+    let row = SuspectRow {
+        kind: "container",
+        path: text("app.CACHE"),
+        address: Some(Hex(1)),
+        type_name: text("dict"),
+        confidence: "high",
+        count: 1,
+        evidence: text("1 entries"),
+        objects: 1,
+        bytes: 1,
+        share_permille: 1000,
+        retained_bytes: Some(1),
+        remedy: "bound it",
+    };
+    SuspectsReport { heap_bytes: 1, suspects_total: 1, suspects: vec![row] }
+}
+
 fn pages(width: usize) -> Vec<(&'static str, String)> {
     fn page<R: Report>(report: &R, width: usize) -> (&'static str, String) {
         let mut page = Page::new(width, false);
@@ -323,6 +435,11 @@ fn pages(width: usize) -> Vec<(&'static str, String)> {
         page(&objects(), width),
         page(&show(), width),
         page(&threads(), width),
+        page(&ReferrersReport(references()), width),
+        page(&ReferentsReport(references()), width),
+        page(&paths(), width),
+        page(&cycles(), width),
+        page(&suspects(), width),
     ]
 }
 

@@ -14,17 +14,24 @@ fn documented(command: &str) -> Paths {
     let mut paths = section("Every document");
     let own = section(command);
     assert!(!own.is_empty(), "docs/json-schema.md has no section {command}");
-    for (path, kind) in own {
-        if let Some(other) = kind.strip_prefix("as ") {
-            for (inner, kind) in section(other) {
-                paths.insert(inner.replacen("result", &path, 1), kind);
+    expand(own, "result", &mut paths);
+    paths
+}
+
+/// Adds the keys of a section, `result` replaced by `under`, and for values that are described elsewhere those keys.
+fn expand(section_keys: Paths, under: &str, paths: &mut Paths) {
+    for (path, kind) in section_keys {
+        let path = path.replacen("result", under, 1);
+        match kind.strip_prefix("as ") {
+            Some(other) => {
+                expand(section(other), &path, paths);
+                paths.insert(path, "object".to_owned());
             }
-            paths.insert(path, "object".to_owned());
-        } else {
-            paths.insert(path, kind);
+            None => {
+                paths.insert(path, kind);
+            }
         }
     }
-    paths
 }
 
 fn section(title: &str) -> Paths {
@@ -57,7 +64,13 @@ pub fn differences(command: &str, documents: &[Value], all_keys: bool) -> Vec<St
     wrong
 }
 
-fn visit(value: &Value, path: &str, described: &Paths, seen: &mut BTreeMap<String, ()>, wrong: &mut Vec<String>) {
+fn visit(
+    value: &Value,
+    path: &str,
+    described: &Paths,
+    seen: &mut BTreeMap<String, ()>,
+    wrong: &mut Vec<String>,
+) {
     let Value::Object(members) = value else { return };
     for (key, member) in members {
         let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
@@ -90,6 +103,7 @@ fn is_a(value: &Value, kind: &str) -> bool {
         "object" => value.is_object(),
         "array" => value.as_array().is_some_and(|items| items.iter().all(Value::is_object)),
         "array of strings" => value.as_array().is_some_and(|items| items.iter().all(Value::is_string)),
+        "array of integers" => value.as_array().is_some_and(|items| items.iter().all(Value::is_u64)),
         "null" => value.is_null(),
         _ => false,
     })
@@ -105,7 +119,8 @@ fn every_key_is_described_and_every_description_has_a_key() {
 
 #[test]
 fn differences_are_found() {
-    let sample = || super::samples::documents().into_iter().find(|(command, _)| *command == "types").expect("types").1;
+    let sample =
+        || super::samples::documents().into_iter().find(|(command, _)| *command == "types").expect("types").1;
     let changed = |change: fn(&mut Value)| {
         let mut document = sample();
         change(&mut document);
