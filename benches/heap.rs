@@ -2,6 +2,8 @@
 //!
 //! For another heap: `HEAP_BENCH_CORE=core cargo bench --bench heap` (with its interpreter's files in place).
 
+#![allow(missing_docs, reason = "criterion_group! makes an undocumented function")]
+
 use criterion::{Criterion, criterion_group, criterion_main};
 use exuvia::analysis::collect;
 use exuvia::corefile::{Inputs, SearchOptions};

@@ -224,21 +224,22 @@ pub fn for_each_pool<'core>(
     let mut address = arena.first_pool;
     while address < arena.end_of_pools {
         if let Ok(bytes) = runtime.space.slice(address, geometry.pool as usize)
-            && let Some(pool) = Pool::read(runtime, address, bytes, arena.index) {
-                let live = pool.live_blocks(runtime);
-                if live.damaged {
-                    figures.damaged_pools += 1;
-                }
-                let class = pool.block_size / 16 - 1;
-                if let Some(entry) = figures.classes.get_mut(class as usize) {
-                    let capacity = (geometry.pool as u32 - runtime.layouts.pool.size) / pool.block_size;
-                    entry.block_size = pool.block_size;
-                    entry.pools += 1;
-                    entry.live_blocks += u64::from(pool.live_count);
-                    entry.free_blocks += u64::from(capacity.saturating_sub(pool.live_count));
-                }
-                on_pool(&pool, &live);
+            && let Some(pool) = Pool::read(runtime, address, bytes, arena.index)
+        {
+            let live = pool.live_blocks(runtime);
+            if live.damaged {
+                figures.damaged_pools += 1;
             }
+            let class = pool.block_size / 16 - 1;
+            if let Some(entry) = figures.classes.get_mut(class as usize) {
+                let capacity = (geometry.pool as u32 - runtime.layouts.pool.size) / pool.block_size;
+                entry.block_size = pool.block_size;
+                entry.pools += 1;
+                entry.live_blocks += u64::from(pool.live_count);
+                entry.free_blocks += u64::from(capacity.saturating_sub(pool.live_count));
+            }
+            on_pool(&pool, &live);
+        }
         address += geometry.pool;
     }
     figures

@@ -45,6 +45,9 @@ pub struct TypeInfo {
     pub has_finalizer: bool,
     /// `tp_del` is set: a legacy finalizer, which makes cycles uncollectable.
     pub has_legacy_finalizer: bool,
+    /// Made by a class statement: the collector tracks every live instance with a GC head from the start
+    /// (`PyType_GenericAlloc`, Objects/typeobject.c), and only untracks exact tuples and dicts.
+    pub by_class_statement: bool,
     /// Bytes in front of an instance: GC head and managed slots.
     pub preheader: u32,
     /// What a class statement adds to instances.
@@ -475,6 +478,7 @@ impl TypeInfo {
             traverse,
             has_finalizer: word(bytes, at(l.type_.finalize)) != 0,
             has_legacy_finalizer: word(bytes, at(l.type_.del)) != 0,
+            by_class_statement: address != base,
             preheader: runtime.semantics.preheader(flags),
             parts: InstanceParts::of(runtime, address, base, walk.kind == WalkKind::Machine),
             walk,
@@ -534,7 +538,9 @@ pub(super) fn traversal_owner(runtime: &Runtime<'_>, type_: Address) -> Address 
     let mut owner = type_;
     for _ in 0..MAX_BASES {
         match space.field(owner, l.base) {
-            Ok(next) if next != 0 && traverse != 0 && space.field(next, l.traverse) == Ok(traverse) => owner = next,
+            Ok(next) if next != 0 && traverse != 0 && space.field(next, l.traverse) == Ok(traverse) => {
+                owner = next
+            }
             _ => break,
         }
     }

@@ -248,6 +248,10 @@ impl Scanner<'_, '_, '_, '_> {
                 let object = start + preheader as u64;
                 let gc_next = if preheader == 0 { 0 } else { word(bytes, preheader - 16) };
                 let gc_prev = if preheader == 0 { 0 } else { word(bytes, preheader - 8) };
+                if gc_next == 0 && info.has_gc() && info.by_class_statement {
+                    // Not tracked: a buffer that looks alike, or an instance that is being torn down.
+                    continue;
+                }
                 self.object(type_id, info, object, refcount, (gc_next, gc_prev));
                 return;
             }

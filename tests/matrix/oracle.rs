@@ -20,7 +20,6 @@ pub struct Oracle {
 
 #[derive(Debug, Deserialize)]
 pub struct Summary {
-    pub hexversion: u64,
     pub allocated_blocks: i64,
     pub gc: Gc,
     pub looking: Looking,
@@ -197,9 +196,10 @@ impl Oracle {
             if let [class, size, pools, used, free] = numbers[..] {
                 classes.push((class, size, pools, used, free));
             } else if let Some((name, value)) = line.split_once('=')
-                && let Ok(value) = value.trim().replace(',', "").parse() {
-                    totals.entry(name.trim().to_owned()).or_insert(value);
-                }
+                && let Ok(value) = value.trim().replace(',', "").parse()
+            {
+                totals.entry(name.trim().to_owned()).or_insert(value);
+            }
         }
         (classes, totals)
     }

@@ -281,10 +281,12 @@ impl View<'_, '_> {
         let objects = &self.census.objects;
         let mut held = NodeSet::new(objects.len());
         roots(self.runtime, &mut |root| {
-            if root.kind == RootKind::Frame && matches!(root.slot, Some(Slot::Local { .. } | Slot::Stack(_)))
-                && let Some(id) = objects.find(root.target) {
-                    held.insert(id.0);
-                }
+            if root.kind == RootKind::Frame
+                && matches!(root.slot, Some(Slot::Local { .. } | Slot::Stack(_)))
+                && let Some(id) = objects.find(root.target)
+            {
+                held.insert(id.0);
+            }
         });
         let mut mine = NodeSet::new(objects.len());
         let collection = collect(self.runtime, objects, graph);
