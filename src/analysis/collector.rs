@@ -3,6 +3,8 @@
 //! The steps of `deduce_unreachable`, `move_legacy_finalizers` and `finalize_garbage` (Modules/gcmodule.c, 3.11, 3.12;
 //! Python/gc.c, 3.13). No finalizer is run: what one might bring back is reported apart.
 
+use super::held_by_garbage::held_only_by;
+use crate::corefile::Address;
 use crate::cpython::{Generation, ReadField, Runtime};
 use crate::graph::{EdgeKind, NodeSet, Trial, TrialInput, finalizer_closure, trial_deletion};
 use crate::heap::{HeapGraph, ObjectId, ObjectTable};
@@ -25,12 +27,30 @@ pub struct Collection {
     pub held_bytes: u64,
     /// Objects that were candidates: tracked, not permanent, not immortal.
     pub candidates: u64,
+    /// Candidates on no list of the collector: a collection under way had taken them off, or a list is damaged. Their
+    /// refcounts are whole even then (the collector counts in the GC head), so they are examined like all others.
+    pub detached: u64,
+    /// The garbage of each interpreter, where there are several.
+    pub interpreters: Vec<InterpreterGarbage>,
     /// Candidates with more references found than their refcount says: a torn core, or a mistake of ours.
     pub inconsistent: u64,
     /// First of them.
     pub inconsistent_examples: Vec<ObjectId>,
     /// Why it is still there.
     pub why: Vec<WhyUncollected>,
+}
+
+/// What the collector of one interpreter would find among the objects on its lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InterpreterGarbage {
+    /// `interp.id`.
+    pub interpreter: i64,
+    /// Objects on its lists, the permanent generation included.
+    pub tracked: u64,
+    /// Unreachable ones among them.
+    pub unreachable: u64,
+    /// Bytes of these.
+    pub bytes: u64,
 }
 
 /// Why garbage had not been collected when the process was dumped.
@@ -79,15 +99,22 @@ pub fn collect(runtime: &Runtime<'_>, objects: &ObjectTable, graph: &HeapGraph) 
         having(runtime, objects, &unreachable, |info, finalized| info.has_finalizer && !finalized);
     let uncollectable = finalizer_closure(&graph.forward, &legacy, &unreachable);
     let resurrectable = finalizer_closure(&graph.forward, &finalizing, &unreachable);
-    let held = held_only_by(graph, objects, &unreachable);
+    let held = held_only_by(
+        &graph.forward,
+        &unreachable,
+        |node| !objects.flags(ObjectId(node)).is_immortal(),
+        |node| refcount(runtime, objects.address(ObjectId(node))),
+    );
     let sum = |set: &NodeSet| set.iter().map(|node| objects.size(ObjectId(node))).sum();
     Collection {
         unreachable_bytes: sum(&unreachable),
         held_bytes: sum(&held),
         candidates: candidates.len() as u64,
+        detached: detached(objects),
+        interpreters: by_interpreter(runtime, objects, &unreachable),
         inconsistent: negative_total,
         inconsistent_examples: negative.into_iter().map(ObjectId).collect(),
-        why: why(runtime),
+        why: why(runtime, objects),
         unreachable,
         uncollectable,
         resurrectable,
@@ -98,26 +125,65 @@ pub fn collect(runtime: &Runtime<'_>, objects: &ObjectTable, graph: &HeapGraph) 
 /// Tracked objects that a full collection examines. Immortal ones are moved to the permanent generation
 /// (`update_refs`, 3.12, gh-95389); that generation is never examined.
 fn candidates(objects: &ObjectTable) -> NodeSet {
-    let examined = |&(_, flags): &(usize, &crate::heap::ObjectFlags)| {
-        !flags.is_immortal() && flags.generation().is_some_and(|generation| generation != Generation::Permanent)
-    };
     let column = objects.flags_column();
-    NodeSet::from_nodes(column.len(), column.iter().enumerate().filter(examined).map(|(node, _)| node as u32))
+    NodeSet::passing(column.len(), |node| {
+        column.get(node as usize).is_some_and(|flags| {
+            !flags.is_immortal()
+                && flags.generation().is_some_and(|generation| generation != Generation::Permanent)
+        })
+    })
+}
+
+/// Tracked objects that are on no list.
+fn detached(objects: &ObjectTable) -> u64 {
+    let is_detached = |flags: &&crate::heap::ObjectFlags| flags.generation() == Some(Generation::Detached);
+    objects.flags_column().par_iter().with_min_len(1 << 16).filter(is_detached).count() as u64
+}
+
+/// The garbage of each interpreter; nothing where there is only one. Detached objects are on nobody's list.
+fn by_interpreter(
+    runtime: &Runtime<'_>,
+    objects: &ObjectTable,
+    unreachable: &NodeSet,
+) -> Vec<InterpreterGarbage> {
+    if runtime.interpreters.len() < 2 {
+        return Vec::new();
+    }
+    let mut garbage: Vec<InterpreterGarbage> = runtime
+        .interpreters
+        .iter()
+        .map(|interpreter| InterpreterGarbage {
+            interpreter: interpreter.id,
+            tracked: 0,
+            unreachable: 0,
+            bytes: 0,
+        })
+        .collect();
+    for list in &runtime.gc_lists {
+        let Some(garbage) = garbage.get_mut(list.interpreter) else { continue };
+        garbage.tracked += list.objects.len() as u64;
+        for id in list.objects.iter().filter_map(|&address| objects.find(address)) {
+            if unreachable.contains(id.0) {
+                garbage.unreachable += 1;
+                garbage.bytes += objects.size(id);
+            }
+        }
+    }
+    garbage
+}
+
+/// An object's refcount as the collector reads it; `None` when its header is not readable.
+fn refcount(runtime: &Runtime<'_>, address: Address) -> Option<u64> {
+    let word = runtime.space.field(address, runtime.layouts.object.refcnt).ok()?;
+    Some(runtime.semantics.refcount(word).0)
 }
 
 fn refcounts(runtime: &Runtime<'_>, objects: &ObjectTable, candidates: &NodeSet) -> Vec<u32> {
-    objects
-        .addresses()
-        .par_iter()
-        .enumerate()
-        .map(|(node, &address)| {
-            if !candidates.contains(node as u32) {
-                return 0;
-            }
-            let word = runtime.space.field(address, runtime.layouts.object.refcnt).unwrap_or(u64::MAX);
-            u32::try_from(runtime.semantics.refcount(word).0).unwrap_or(u32::MAX)
-        })
-        .collect()
+    let of = |(node, &address): (usize, &Address)| match candidates.contains(node as u32) {
+        true => refcount(runtime, address).and_then(|count| u32::try_from(count).ok()).unwrap_or(u32::MAX),
+        false => 0,
+    };
+    objects.addresses().par_iter().enumerate().map(of).collect()
 }
 
 /// What an inferred reference points to is never called garbage: the guess may be all that holds it.
@@ -142,47 +208,8 @@ fn having(
     NodeSet::from_nodes(objects.len(), among.iter().filter(wanted))
 }
 
-/// Objects outside `unreachable` that nothing but it and what it holds refers to, by their own refcounts.
-///
-/// Freeing the garbage drops one count for each reference it holds; what reaches zero is freed too, and so on. What
-/// the collector tracks and found reachable cannot be among them.
-fn held_only_by(graph: &HeapGraph, objects: &ObjectTable, unreachable: &NodeSet) -> NodeSet {
-    let _ = objects;
-    let mut held = NodeSet::new(objects.len());
-    if unreachable.is_empty() {
-        return held;
-    }
-    // Only objects that the garbage reaches matter; who else refers to them decides.
-    let keep = |kind| kind != EdgeKind::Weak;
-    let reached = crate::graph::reachable(&graph.forward, unreachable, keep);
-    let mut suspects = reached;
-    suspects.subtract(unreachable);
-    let mut outside = NodeSet::full(objects.len());
-    outside.subtract(&suspects);
-    outside.subtract(unreachable);
-    let mut from_outside = NodeSet::new(objects.len());
-    for block in graph.forward.blocks() {
-        for (node, edges) in block.iter() {
-            if outside.contains(node) {
-                for edge in edges.iter().filter(|edge| keep(edge.kind())) {
-                    if suspects.contains(edge.target()) {
-                        from_outside.insert(edge.target());
-                    }
-                }
-            }
-        }
-    }
-    let alive = crate::graph::reachable(&graph.forward, &from_outside, keep);
-    for node in suspects.iter() {
-        if !alive.contains(node) {
-            held.insert(node);
-        }
-    }
-    held
-}
-
 /// What kept collections from running, as far as the collector's own state tells.
-fn why(runtime: &Runtime<'_>) -> Vec<WhyUncollected> {
+fn why(runtime: &Runtime<'_>, objects: &ObjectTable) -> Vec<WhyUncollected> {
     let mut reasons = Vec::new();
     let Some(main) = runtime.interpreters.first() else { return reasons };
     let gc = &main.gc;
@@ -196,14 +223,16 @@ fn why(runtime: &Runtime<'_>) -> Vec<WhyUncollected> {
     if young.threshold == 0 {
         reasons.push(WhyUncollected::ZeroThreshold);
     }
-    let frozen: usize = runtime
-        .gc_lists
-        .iter()
-        .filter(|list| list.generation == Generation::Permanent && list.interpreter == 0)
-        .map(|list| list.objects.len())
-        .sum();
+    // The collector itself puts immortal objects there (3.12, gh-95389): that is no gc.freeze().
+    let is_mortal =
+        |&&address: &&Address| objects.find(address).is_some_and(|id| !objects.flags(id).is_immortal());
+    let permanent = runtime.gc_lists.iter().filter(|list| list.generation == Generation::Permanent);
+    let frozen = permanent
+        .filter(|list| list.interpreter == 0)
+        .map(|list| list.objects.iter().filter(is_mortal).count() as u64)
+        .sum::<u64>();
     if frozen > 0 {
-        reasons.push(WhyUncollected::Frozen(frozen as u64));
+        reasons.push(WhyUncollected::Frozen(frozen));
     }
     if gc.enabled && young.threshold > 0 {
         for (index, counters) in gc.generations.iter().enumerate() {

@@ -1,11 +1,80 @@
 //! L5: questions about a heap. One file, one question, one owned result.
 //!
-//! Knows objects, edges and their meaning; refuses to know text, JSON and memory layouts.
+//! Knows objects, edges and their meaning; refuses to know text tables, JSON and memory layouts. Results own what they
+//! say: none borrows the core.
 
 mod collector;
+mod cycle_shape;
+mod cycles;
+mod held_by_garbage;
 mod histogram;
+mod holders;
 mod instances;
+mod labels;
+mod paths;
+mod python_path;
+mod referrers;
+mod roots;
+mod suspects;
 
-pub use collector::{Collection, WhyUncollected, collect};
+pub use collector::{Collection, InterpreterGarbage, WhyUncollected, collect};
+pub use cycle_shape::{CycleStep, ShapeEdge};
+pub use cycles::{CycleGroup, Cycles, cycles};
 pub use histogram::{Histogram, Selection, TypeTotal, histogram};
+pub use holders::Holders;
 pub use instances::{InstanceFilter, Instances, instances, refcount};
+pub use labels::{LabelShape, Labels};
+pub use paths::{HolderPath, MergedPaths, MergedStep, PathStep, PathsLimits, merged_paths, paths};
+pub use python_path::PathWriter;
+pub use referrers::{Direction, ReferenceCount, ReferenceRow, ReferencesAnswer, references};
+pub use roots::{Root, Roots};
+pub use suspects::{Confidence, Remedy, Suspect, SuspectKind, Suspects, retained_by_suspects, suspects};
+
+use crate::cpython::{ReadField, Runtime, TypeInfo};
+use crate::graph::EdgeKind;
+use crate::heap::{HeapGraph, ObjectId, ObjectTable};
+
+/// What every question needs: the process, its objects, their references.
+#[derive(Clone, Copy, Debug)]
+pub struct Heap<'h, 'core> {
+    /// Where labels, names and values are read again.
+    pub runtime: &'h Runtime<'core>,
+    /// All objects.
+    pub objects: &'h ObjectTable,
+    /// Their references.
+    pub graph: &'h HeapGraph,
+}
+
+impl<'h> Heap<'h, '_> {
+    /// The object that is node `node` of the graph.
+    pub fn id(&self, node: u32) -> Option<ObjectId> {
+        ((node as usize) < self.objects.len()).then_some(ObjectId(node))
+    }
+
+    /// An object's reference count; `None` when its header is not readable.
+    pub fn refcount(&self, id: ObjectId) -> Option<u64> {
+        let word =
+            self.runtime.space.field(self.objects.address(id), self.runtime.layouts.object.refcnt).ok()?;
+        Some(self.runtime.semantics.refcount(word).0)
+    }
+
+    /// What is known of an object's type.
+    pub fn type_of(&self, id: ObjectId) -> &'h TypeInfo {
+        self.runtime.types.get(self.objects.type_id(id))
+    }
+
+    /// `module.qualname` of an object's type, without `builtins.`, as Python writes it.
+    pub fn type_name(&self, id: ObjectId) -> &'h str {
+        python_name(&self.type_of(id).name)
+    }
+}
+
+/// A type's name as Python writes it: built-in ones without their module.
+pub fn python_name(name: &str) -> &str {
+    name.strip_prefix("builtins.").unwrap_or(name)
+}
+
+/// Whether an edge keeps its target alive, as far as known: all but weak ones.
+pub fn keeps_alive(kind: EdgeKind) -> bool {
+    kind != EdgeKind::Weak
+}

@@ -110,6 +110,26 @@ pub enum Command {
     #[command(after_help = "Example:\n  exuvia threads core.4242 --values")]
     Threads(ThreadsArguments),
 
+    /// Who refers to an object, or to the instances of a type, with labels
+    #[command(after_help = "Example:\n  exuvia referrers core.4242 app.cache.Entry")]
+    Referrers(TargetArguments),
+
+    /// What an object, or the instances of a type, refer to, with labels
+    #[command(after_help = "Example:\n  exuvia referents core.4242 app.cache.SESSIONS")]
+    Referents(TargetArguments),
+
+    /// How roots reach an object, or the instances of a type: what keeps them alive
+    #[command(after_help = "Example:\n  exuvia paths core.4242 app.cache.Entry")]
+    Paths(TargetArguments),
+
+    /// Garbage by the shape of its cycles, and why it was not collected
+    #[command(after_help = "Example:\n  exuvia cycles core.4242")]
+    Cycles(CoreArgument),
+
+    /// What to look at first: unbounded containers, large owners, kept exceptions, garbage
+    #[command(after_help = "Example:\n  exuvia suspects core.4242")]
+    Suspects(CoreArgument),
+
     /// Tools for those who check or extend this program
     #[command(subcommand)]
     Dev(DevCommand),
@@ -213,6 +233,22 @@ pub struct ShowArguments {
     /// Types and lengths instead of values
     #[arg(long)]
     pub hide_values: bool,
+}
+
+/// `referrers`, `referents` and `paths`.
+#[derive(Debug, Args)]
+pub struct TargetArguments {
+    /// Core file, plain or compressed with zstd
+    #[arg(value_name = "CORE")]
+    pub core: PathBuf,
+
+    /// Object, by address or Python path, or a type, which stands for all its instances
+    #[arg(value_name = "TARGET")]
+    pub target: String,
+
+    /// Take a class for the object it is, not for its instances
+    #[arg(long)]
+    pub class_itself: bool,
 }
 
 /// `threads`.

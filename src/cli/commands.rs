@@ -41,6 +41,7 @@ pub fn overview(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()>
     let census = session.census()?;
     let graph = session.graph(&census)?;
     let garbage = session.collect(&census, &graph);
+    let suspects = session.suspects(&census, &graph, &garbage);
     session.progress.phase("writing the overview");
     let histogram = histogram(&census.objects, session.runtime.types.len(), &Selection::default());
     let types = TypeOptions {
@@ -54,6 +55,7 @@ pub fn overview(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()>
         references: graph.forward.edges() as u64,
         types: TypesReport::new(&session.runtime, &histogram, TypeSelection::default(), types, |_| true),
         garbage: &garbage,
+        suspects: &suspects,
         threads: &ThreadsReport::new(session.inputs, &session.runtime, threads),
     };
     let report = OverviewReport::new(&session.runtime, &session.identity, parts);
@@ -212,7 +214,9 @@ pub fn dev_dump(core: &Path, prefix: &Path, common: &Common) -> anyhow::Result<(
 /// The core cannot be decoded, or the file not be written.
 pub fn dev_layouts(core: &Path, output: Option<&Path>, common: &Common) -> anyhow::Result<()> {
     let mut opened = Opened::open(core, common)?;
-    let session = opened.session()?;
+    let mut session = opened.session()?;
+    // Types that only a census meets have structs too.
+    session.census()?;
     let text = session.runtime.layout_table().to_string();
     drop(session);
     drop(opened.progress);
@@ -224,7 +228,7 @@ pub fn dev_layouts(core: &Path, output: Option<&Path>, common: &Common) -> anyho
 
 impl Session<'_> {
     /// Clears the progress and prints the answer.
-    fn finish<R: crate::report::Report>(self, report: &R, common: &Common) -> anyhow::Result<()> {
+    pub(super) fn finish<R: crate::report::Report>(self, report: &R, common: &Common) -> anyhow::Result<()> {
         self.progress.finish();
         print_report(report, &self.identity, &self.coverage, common)
     }

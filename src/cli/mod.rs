@@ -5,6 +5,7 @@ pub mod args;
 mod commands;
 pub mod dump;
 mod glob;
+mod graph_commands;
 mod output;
 mod session;
 
@@ -75,6 +76,11 @@ fn execute(arguments: Arguments) -> anyhow::Result<()> {
         Command::Types(arguments) => commands::types(&arguments, &common),
         Command::Objects(arguments) => commands::objects(&arguments, &common),
         Command::Show(arguments) => commands::show(&arguments, &common),
+        Command::Referrers(arguments) => graph_commands::referrers(&arguments, &common),
+        Command::Referents(arguments) => graph_commands::referents(&arguments, &common),
+        Command::Paths(arguments) => graph_commands::paths(&arguments, &common),
+        Command::Cycles(arguments) => graph_commands::cycles(&arguments, &common),
+        Command::Suspects(arguments) => graph_commands::suspects(&arguments, &common),
         Command::Threads(arguments) => commands::threads(&arguments, &common),
         Command::Dev(DevCommand::Dump { core, prefix }) => commands::dev_dump(&core, &prefix, &common),
         Command::Dev(DevCommand::Layouts { core, output }) => {

@@ -2,7 +2,7 @@
 
 use super::args::Common;
 use super::output::Progress;
-use crate::analysis::{Collection, collect};
+use crate::analysis::{Collection, Heap, Roots, Suspects, collect, suspects};
 use crate::corefile::{Inputs, SearchOptions};
 use crate::cpython::Runtime;
 use crate::heap::{Census, HeapGraph, build_graph, census};
@@ -97,6 +97,14 @@ impl Session<'_> {
     pub fn collect(&mut self, census: &Census, graph: &HeapGraph) -> Collection {
         self.progress.phase("looking for garbage");
         collect(&self.runtime, &census.objects, graph)
+    }
+
+    /// Looks for what to look at first.
+    pub fn suspects(&mut self, census: &Census, graph: &HeapGraph, garbage: &Collection) -> Suspects {
+        self.progress.phase("looking for suspects");
+        let heap = Heap { runtime: &self.runtime, objects: &census.objects, graph };
+        let roots = Roots::named(heap, garbage);
+        suspects(heap, &roots, garbage)
     }
 }
 

@@ -30,7 +30,9 @@ pub enum PythonError {
         reason: String,
     },
     /// The release is not one this tool knows to decode exactly.
-    #[error("CPython {version} is not supported: this release of exuvia decodes 3.11, 3.12 and 3.13 (default builds)")]
+    #[error(
+        "CPython {version} is not supported: this release of exuvia decodes 3.11, 3.12 and 3.13 (default builds)"
+    )]
     Unsupported {
         /// The release found.
         version: super::PyVersion,
@@ -42,7 +44,9 @@ pub enum PythonError {
         version: super::PyVersion,
     },
     /// Layouts and core contradict each other.
-    #[error("the layouts do not fit this core: {probe} (at {address:#x}); was the right executable or layout given?")]
+    #[error(
+        "the layouts do not fit this core: {probe} (at {address:#x}); was the right executable or layout given?"
+    )]
     Probe {
         /// What was expected.
         probe: String,

@@ -115,7 +115,8 @@ impl GcState {
         };
         let mut generations = [GenerationCounters::default(); 3];
         for (index, counters) in generations.iter_mut().enumerate() {
-            let base = address + u64::from(l.gc.generations.offset) + index as u64 * u64::from(l.gc_generation.size);
+            let base =
+                address + u64::from(l.gc.generations.offset) + index as u64 * u64::from(l.gc_generation.size);
             counters.threshold = space.signed(base, l.gc_generation.threshold)? as i32;
             counters.count = space.signed(base, l.gc_generation.count)? as i32;
             if let Some(stats) = l.gc.stats {

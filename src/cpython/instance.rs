@@ -89,7 +89,11 @@ impl InstanceParts {
             type_edge,
             inline_values: flags & type_flags::INLINE_VALUES != 0
                 && runtime.semantics.managed_dict == ManagedDict::InlineValues,
-            cached_keys: if flags & type_flags::HEAPTYPE != 0 { read(type_, l.heap_type.cached_keys) } else { 0 },
+            cached_keys: if flags & type_flags::HEAPTYPE != 0 {
+                read(type_, l.heap_type.cached_keys)
+            } else {
+                0
+            },
             weaklist_offset: read(type_, l.type_.weaklistoffset) as i64,
         }
     }

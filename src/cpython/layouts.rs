@@ -542,6 +542,7 @@ layouts! {
     deque: Deque = "dequeobject" {
         leftblock: required("leftblock"),
         leftindex: required("leftindex"),
+        maxlen: optional("maxlen"),
     }
     /// Modules/_collectionsmodule.c: 64 elements of a deque.
     deque_block: DequeBlock = "BLOCK" {

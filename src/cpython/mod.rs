@@ -5,6 +5,7 @@
 //! is decided in [`semantics`], the only file here that compares versions.
 
 mod attributes;
+mod bounds;
 mod dict;
 mod error;
 mod frame;
@@ -32,20 +33,25 @@ mod values;
 mod words;
 
 pub use attributes::{AttributeName, Lookup, class_namespaces, get_attribute, instance_attributes, lookup};
+pub use bounds::{Bound, bound_of};
 pub use dict::{DictItems, DictTable, dict_get, dict_items};
 pub use error::PythonError;
 pub use frame::{
-    Frame, FrameLocal, StackDamage, ThreadExceptions, frame_of_object, generator_frame, thread_exceptions, thread_frames,
+    Frame, FrameLocal, StackDamage, ThreadExceptions, frame_of_object, generator_frame, thread_exceptions,
+    thread_frames,
 };
 pub use gc::{GcList, GcState, Generation, GenerationCounters};
+pub use instance::DictPlace;
 pub use interpreter::{Gil, Interpreter, ThreadState};
 pub use items::{ItemKey, Items, get_item, items};
-pub use preview::{Preview, PreviewLimits, Values, escape_text, float_repr, preview, quote_bytes, quote_text};
 pub use lines::line_of;
-pub use names::type_module;
 pub use members::{MemberNames, member_name};
+pub use names::type_module;
+pub use preview::{
+    Preview, PreviewLimits, Values, escape_text, float_repr, preview, quote_bytes, quote_text,
+};
 pub use pymalloc::{Arena, ClassFigures, LiveBlocks, Pool, PymallocFigures, arenas, for_each_pool};
-pub use references::{Attributes, Disagreement, Gap, Referent, References, dict_slot, managed_place};
+pub use references::{Attributes, Disagreement, Gap, References, Referent, dict_slot, managed_place};
 pub use roots::{RootKind, RootReference, roots};
 pub use semantics::{PyVersion, Semantics, type_flags};
 pub use size::{SizeRule, object_size, size_of};
@@ -55,11 +61,14 @@ pub use types::{TypeId, TypeInfo, TypeTable, Walk, WalkKind, is_type};
 pub use values::{read_bytes, read_int, read_str};
 pub use words::{ReadField, half, word};
 
-use crate::corefile::{Address, AddressSpace, Inputs};
+use crate::corefile::{Address, AddressSpace, Inputs, Module};
 use crate::debuginfo::Binaries;
 use crate::layout::{DwarfSource, LayoutSource, Resolution, Resolver, Table};
 use layouts::Layouts;
 use shapes::Shapes;
+
+/// Most files that a message names.
+const MAX_NAMED: usize = 6;
 
 /// Bytes of a `PyGC_Head`.
 pub const GC_HEAD_SIZE: u64 = 16;
@@ -221,7 +230,8 @@ impl<'core> Runtime<'core> {
         let l = &self.layouts;
         let type_type = self.landmarks.type_type;
         let fails = |probe: String, address| Err(PythonError::Probe { probe, address });
-        let read = |base, field| self.space.field(base, field).map_err(PythonError::reading("the type `type`"));
+        let read =
+            |base, field| self.space.field(base, field).map_err(PythonError::reading("the type `type`"));
         if read(type_type, l.object.type_)? != type_type {
             return fails("PyObject.ob_type of `type` is not `type` itself".to_owned(), type_type);
         }
@@ -240,12 +250,19 @@ impl<'core> Runtime<'core> {
             ("PyCell_Type", l.cell.size, "PyCellObject"),
             ("PyUnicode_Type", l.unicode.size, "PyUnicodeObject"),
             ("PyTuple_Type", l.tuple.items.offset, "PyTupleObject (to ob_item)"),
-            ("PyGen_Type", l.generator.iframe.offset + l.frame.localsplus.offset, "PyGenObject (to the frame's locals)"),
+            (
+                "PyGen_Type",
+                l.generator.iframe.offset + l.frame.localsplus.offset,
+                "PyGenObject (to the frame's locals)",
+            ),
         ] {
             let Some(address) = self.symbol(symbol) else { continue };
             let basicsize = read(address, l.type_.basicsize)?;
             if basicsize != u64::from(size) {
-                return fails(format!("tp_basicsize of {symbol} is {basicsize}, but {name} has {size} bytes"), address);
+                return fails(
+                    format!("tp_basicsize of {symbol} is {basicsize}, but {name} has {size} bytes"),
+                    address,
+                );
             }
         }
         Ok(())
@@ -253,17 +270,24 @@ impl<'core> Runtime<'core> {
 }
 
 /// A symbol from the module's file, else from the layout table made for it.
-fn find_symbol(
-    binaries: &Binaries<'_>,
-    table: Option<&Table>,
-    index: usize,
-    name: &str,
-) -> Option<Address> {
+fn find_symbol(binaries: &Binaries<'_>, table: Option<&Table>, index: usize, name: &str) -> Option<Address> {
     binaries.symbol(index, name).or_else(|| {
-        let module = binaries.module(index)?;
-        let (link_address, _) = table?.symbol(module.name(), name)?;
+        let (module, table) = (binaries.module(index)?, table?);
+        if !describes(table, module) {
+            return None;
+        }
+        let (link_address, _) = table.symbol(module.name(), name)?;
         Some(module.load_bias.wrapping_add(link_address))
     })
+}
+
+/// Whether a table has the symbols of this very build, as far as build-ids tell.
+fn describes(table: &Table, module: &Module) -> bool {
+    let of_table = table.module(module.name()).and_then(|entry| entry.build_id.as_deref());
+    match (of_table, &module.build_id) {
+        (Some(of_table), Some(of_process)) => of_table == of_process.bytes(),
+        _ => true,
+    }
 }
 
 /// The module with the symbol `_PyRuntime`, and the symbol's run-time address.
@@ -283,9 +307,20 @@ fn find_runtime(
     }
     let missing: Vec<&str> =
         modules.iter().filter(|module| module.elf_bytes().is_none()).map(|module| module.name()).collect();
-    let hint = match missing.as_slice() {
+    let mut hint = match missing.as_slice() {
         [] => String::new(),
-        names => format!(" (not found or refused: {})", names.join(", ")),
+        [names @ ..] if names.len() <= MAX_NAMED => format!(" (not found or refused: {})", names.join(", ")),
+        [names @ ..] => {
+            let first = names.get(..MAX_NAMED).unwrap_or_default().join(", ");
+            format!(
+                " (not found or refused: {first} and {} more, see `exuvia info`)",
+                names.len() - MAX_NAMED
+            )
+        }
     };
+    let other_build = |module: &&Module| table.is_some_and(|table| !describes(table, module));
+    if let Some(module) = modules.iter().find(other_build) {
+        hint.push_str(&format!("; the layout table is for another build of {}", module.name()));
+    }
     Err(PythonError::NoRuntime { modules: modules.len() - missing.len(), hint })
 }

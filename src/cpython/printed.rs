@@ -30,6 +30,8 @@ pub const SYMBOLS: &[&str] = &[
     "PyUnicode_Type",
     "PyTuple_Type",
     "PyGen_Type",
+    "PyCapsule_Type",
+    "PyCapsule_GetPointer",
 ];
 
 impl Runtime<'_> {
@@ -49,7 +51,8 @@ impl Runtime<'_> {
                 .map(|build_id| build_id.bytes().to_vec()),
             symbols: SYMBOLS.iter().filter_map(|name| self.table_symbol(name)).collect(),
         };
-        Table::from_answers(&self.resolutions, header, vec![module])
+        let answers = self.resolutions.iter().chain(self.types.module_answers());
+        Table::from_answers(answers, header, vec![module])
     }
 
     fn table_symbol(&self, name: &str) -> Option<TableSymbol> {
@@ -61,5 +64,34 @@ impl Runtime<'_> {
             None => self.table?.symbol(&self.module_name, name)?.1,
         };
         Some(TableSymbol { name: name.to_owned(), address, size })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SYMBOLS;
+
+    /// A symbol that is asked for and not in the list would be missing from every table.
+    #[test]
+    fn every_symbol_that_is_asked_for_is_printed() {
+        let sources = [
+            include_str!("mod.rs"),
+            include_str!("types.rs"),
+            include_str!("pymalloc.rs"),
+            include_str!("roots.rs"),
+        ];
+        for source in sources {
+            for call in source.split("symbol(\"").skip(1) {
+                let name = call.split('"').next().unwrap_or_default();
+                assert!(SYMBOLS.contains(&name), "{name} is not printed");
+            }
+        }
+        let probed = include_str!("mod.rs")
+            .split("(\"Py")
+            .skip(1)
+            .map(|rest| rest.split('"').next().unwrap_or_default());
+        for name in probed.filter(|name| name.ends_with("_Type")) {
+            assert!(SYMBOLS.contains(&format!("Py{name}").as_str()), "Py{name} is not printed");
+        }
     }
 }

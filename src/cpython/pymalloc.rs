@@ -182,7 +182,8 @@ fn allocators(runtime: &Runtime<'_>) -> Result<Vec<Allocator>, PythonError> {
             if table == 0 || found.iter().any(|known| known.arenas == table) {
                 continue;
             }
-            let raw_blocks = l.obmalloc.raw_allocated_blocks.and_then(|field| space.signed(state, field).ok());
+            let raw_blocks =
+                l.obmalloc.raw_allocated_blocks.and_then(|field| space.signed(state, field).ok());
             found.push(Allocator { arenas: table, max_arenas, raw_blocks, interpreter: index });
         }
         return Ok(found);
@@ -290,7 +291,13 @@ impl<'core> Pool<'core> {
             next = word(self.bytes, offset as usize);
         }
         damaged |= carved.saturating_sub(free_count) != self.live_count;
-        LiveBlocks { free, first: header, end: header + carved * self.block_size, step: self.block_size, damaged }
+        LiveBlocks {
+            free,
+            first: header,
+            end: header + carved * self.block_size,
+            step: self.block_size,
+            damaged,
+        }
     }
 }
 

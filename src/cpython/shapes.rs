@@ -26,7 +26,8 @@ pub struct Shapes {
 }
 
 /// A line of the table: type, struct, visited, owned, weak.
-type Line = (&'static str, &'static str, &'static [&'static str], &'static [&'static str], &'static [&'static str]);
+type Line =
+    (&'static str, &'static str, &'static [&'static str], &'static [&'static str], &'static [&'static str]);
 
 const EXCEPTION: &str = "PyBaseExceptionObject";
 
@@ -126,7 +127,9 @@ impl Shapes {
                 continue;
             }
             let mut fields = Vec::new();
-            for (paths, kind) in [(visited, EdgeKind::Visited), (owned, EdgeKind::Owned), (weak, EdgeKind::Weak)] {
+            for (paths, kind) in
+                [(visited, EdgeKind::Visited), (owned, EdgeKind::Owned), (weak, EdgeKind::Weak)]
+            {
                 for &path in paths {
                     if let Some(field) = resolver.optional(c_struct, path) {
                         let label = path.rsplit('.').next().unwrap_or(path);

@@ -7,7 +7,7 @@
 use super::words::ReadField;
 use super::{Runtime, size};
 use crate::corefile::{Address, ReadError};
-use crate::layout::{DwarfSource, Field, LayoutSource, Resolver};
+use crate::layout::{DwarfSource, Field, LayoutSource, Resolution, Resolver};
 
 /// Longest C string that is measured, in bytes.
 const MAX_STRING: usize = 1 << 20;
@@ -205,6 +205,8 @@ pub struct ModuleSize {
     /// What the terms are added to.
     pub base: Base,
     terms: Box<[Term]>,
+    /// Every question that finding the members took.
+    pub answers: Vec<Resolution>,
 }
 
 impl ModuleSize {
@@ -228,7 +230,7 @@ impl ModuleSize {
         };
         let mut names = Names { resolver: Resolver::new(sources), start };
         let terms = formula.lines.iter().map(|line| names.term(line)).collect::<Option<_>>()?;
-        Some(Self { base: formula.base, terms })
+        Some(Self { base: formula.base, terms, answers: names.resolver.resolved().to_vec() })
     }
 
     /// What the terms add to the base for the object at `object`, in bytes.

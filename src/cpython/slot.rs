@@ -1,7 +1,7 @@
 //! Where in its holder a reference stands. Labels are not stored: they are read again from the holder on demand.
 
-use super::{Runtime, member_name};
 use super::values::{is_str, read_int, read_str, tuple_items};
+use super::{Runtime, member_name};
 use crate::corefile::Address;
 
 /// The place of one reference in the object that holds it.
@@ -75,7 +75,9 @@ impl Slot {
             Self::Element => "element".to_owned(),
             Self::Type => ".__class__".to_owned(),
             Self::Local { names, index } => match tuple_items(runtime, names) {
-                Ok(names) => format!("local {}", names.get(index as usize).map_or("?".to_owned(), |&n| text(n))),
+                Ok(names) => {
+                    format!("local {}", names.get(index as usize).map_or("?".to_owned(), |&n| text(n)))
+                }
                 Err(_) => format!("local #{index}"),
             },
             Self::Stack(index) => format!("stack {index}"),
@@ -107,7 +109,8 @@ pub fn key_label(runtime: &Runtime<'_>, key: Address) -> String {
     match is_int.then(|| read_int(runtime, key)) {
         Some(Ok(Some(value))) => value.to_string(),
         _ => {
-            let type_ = super::words::ReadField::field(&runtime.space, key, runtime.layouts.object.type_).unwrap_or(0);
+            let type_ = super::words::ReadField::field(&runtime.space, key, runtime.layouts.object.type_)
+                .unwrap_or(0);
             let name = runtime.types.of(type_).map_or("object", |info| info.name.as_ref());
             format!("<{} at {key:#x}>", name.strip_prefix("builtins.").unwrap_or(name))
         }

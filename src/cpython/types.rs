@@ -10,6 +10,7 @@ use super::size_modules::ModuleSize;
 use super::words::{ReadField, at, word};
 use super::{PythonError, Runtime, instance::InstanceParts, values};
 use crate::corefile::Address;
+use crate::layout::Resolution;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Dense number of a type, in order of its address.
@@ -267,6 +268,11 @@ impl TypeTable {
         self.module_sizes.get(number as usize)
     }
 
+    /// What layout sources said of the structs of C modules.
+    pub fn module_answers(&self) -> impl Iterator<Item = &Resolution> {
+        self.module_sizes.iter().flat_map(|formula| &formula.answers)
+    }
+
     /// Number of the formula of the `__sizeof__` function that the type named `tp_name` defines; `None` if nothing
     /// describes it.
     pub(super) fn module_size_rule(
@@ -421,8 +427,10 @@ pub fn static_parts(runtime: &Runtime<'_>, interpreter: usize, type_: Address) -
 
 /// `tp_dict` of a type, wherever the interpreter keeps it.
 pub fn type_dict(runtime: &Runtime<'_>, type_: Address) -> Address {
-    static_parts(runtime, 0, type_)
-        .map_or_else(|| runtime.space.field(type_, runtime.layouts.type_.dict).unwrap_or(0), |parts| parts.dict)
+    static_parts(runtime, 0, type_).map_or_else(
+        || runtime.space.field(type_, runtime.layouts.type_.dict).unwrap_or(0),
+        |parts| parts.dict,
+    )
 }
 
 /// The `tp_traverse` that classes made by class statements share: by far the most common one of heap types.
@@ -533,7 +541,9 @@ fn walk_of(runtime: &Runtime<'_>, flags: u64, base: Address, traverse: Address) 
     let mut owner = base;
     for _ in 0..MAX_BASES {
         match space.field(owner, l.base) {
-            Ok(next) if next != 0 && traverse != 0 && space.field(next, l.traverse) == Ok(traverse) => owner = next,
+            Ok(next) if next != 0 && traverse != 0 && space.field(next, l.traverse) == Ok(traverse) => {
+                owner = next
+            }
             _ => break,
         }
     }

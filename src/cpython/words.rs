@@ -65,7 +65,9 @@ impl ReadField for AddressSpace<'_> {
         };
         Ok(match field.bits {
             None => raw,
-            Some(bits) => (raw >> bits.offset) & 1u64.checked_shl(u32::from(bits.width)).map_or(u64::MAX, |b| b - 1),
+            Some(bits) => {
+                (raw >> bits.offset) & 1u64.checked_shl(u32::from(bits.width)).map_or(u64::MAX, |b| b - 1)
+            }
         })
     }
 

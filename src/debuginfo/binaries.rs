@@ -94,11 +94,9 @@ impl<'core> Binaries<'core> {
         let module = self.module(self.containing(got_slot)?)?;
         let elf = goblin::elf::Elf::parse(module.elf_bytes()?).ok()?;
         let link_address = got_slot.wrapping_sub(module.load_bias);
-        let relocation = elf
-            .pltrelocs
-            .iter()
-            .chain(elf.dynrelas.iter())
-            .find(|r| r.r_offset == link_address && matches!(r.r_type, R_X86_64_JUMP_SLOT | R_X86_64_GLOB_DAT))?;
+        let relocation = elf.pltrelocs.iter().chain(elf.dynrelas.iter()).find(|r| {
+            r.r_offset == link_address && matches!(r.r_type, R_X86_64_JUMP_SLOT | R_X86_64_GLOB_DAT)
+        })?;
         elf.dynstrtab.get_at(elf.dynsyms.get(relocation.r_sym)?.st_name).map(str::to_owned)
     }
 
@@ -117,7 +115,9 @@ fn build_dwarf(module: &Module) -> Result<DwarfIndex<'_>, String> {
     let index = |bytes| ElfImage::parse(bytes).and_then(|elf| DwarfIndex::build(&elf));
     match (index(bytes), module.debug_file()) {
         (Ok(index), _) => Ok(index),
-        (Err(DebugInfoError::NoDebugInfo), Some(debug)) => index(debug.bytes()).map_err(|error| error.to_string()),
+        (Err(DebugInfoError::NoDebugInfo), Some(debug)) => {
+            index(debug.bytes()).map_err(|error| error.to_string())
+        }
         (Err(error), _) => Err(error.to_string()),
     }
 }

@@ -4,6 +4,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rayon::prelude::*;
+
 const WORD_BITS: usize = 64;
 
 fn word_of(node: u32) -> usize {
@@ -46,6 +48,16 @@ impl NodeSet {
             set.insert(node);
         }
         set
+    }
+
+    /// The set of those nodes below `capacity` that pass `test`, found by several threads.
+    pub fn passing(capacity: usize, test: impl Fn(u32) -> bool + Sync) -> Self {
+        let words = (0..capacity.div_ceil(WORD_BITS)).into_par_iter().with_min_len(256).map(|word| {
+            let first = word * WORD_BITS;
+            let last = capacity.min(first + WORD_BITS);
+            (first..last).fold(0, |bits, node| bits | (u64::from(test(node as u32)) << (node - first)))
+        });
+        NodeSet { words: words.collect(), capacity }
     }
 
     /// Members are below this number.
@@ -279,6 +291,19 @@ mod tests {
             assert_eq!(full.iter().collect::<Vec<_>>(), (0..capacity as u32).collect::<Vec<_>>());
             assert_eq!(full, NodeSet::from_nodes(capacity, 0..1000));
             assert_eq!(full, NodeSet::from_words(vec![u64::MAX; 9], capacity));
+        }
+    }
+
+    #[test]
+    fn passing_asks_every_node_below_the_capacity_once() {
+        for capacity in [0, 1, 64, 130, 70_000] {
+            let asked = AtomicNodeSet::new(capacity);
+            let odd = NodeSet::passing(capacity, |node| {
+                assert!(asked.insert(node), "{node} is asked twice or beyond {capacity}");
+                node % 2 == 1
+            });
+            assert_eq!(odd, NodeSet::from_nodes(capacity, (0..capacity as u32).filter(|node| node % 2 == 1)));
+            assert_eq!(asked.into_set(), NodeSet::full(capacity));
         }
     }
 

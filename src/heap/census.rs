@@ -7,8 +7,8 @@ use super::table::{Columns, Found};
 use super::{ObjectFlags, ObjectId, ObjectTable};
 use crate::corefile::Address;
 use crate::cpython::{
-    Arena, GC_HEAD_SIZE, Gap, Generation, Pool, PymallocFigures, PythonError, ReadField, References, Runtime, SizeRule,
-    TypeId, TypeInfo, arenas, for_each_pool, is_type, roots, size_of, word,
+    Arena, GC_HEAD_SIZE, Gap, Generation, Pool, PymallocFigures, PythonError, ReadField, References, Runtime,
+    SizeRule, TypeId, TypeInfo, arenas, for_each_pool, is_type, roots, size_of, word,
 };
 use crate::graph::EdgeKind;
 use rayon::prelude::*;
@@ -74,7 +74,8 @@ pub fn census(runtime: &mut Runtime<'_>) -> Result<Census, PythonError> {
     let (arenas, raw_blocks) = arenas(runtime)?;
     let map = ArenaMap::new(runtime, &arenas);
     let mut scans = scan_arenas(runtime, &arenas, &map);
-    let strangers: FxHashSet<Address> = scans.iter().flat_map(|scan| scan.unknown_types.iter().copied()).collect();
+    let strangers: FxHashSet<Address> =
+        scans.iter().flat_map(|scan| scan.unknown_types.iter().copied()).collect();
     if !strangers.is_empty() {
         let before = runtime.types.len();
         let mut types = std::mem::take(&mut runtime.types);
@@ -152,7 +153,12 @@ struct Outside<'m> {
 
 impl<'m> Outside<'m> {
     fn new(map: &'m ArenaMap) -> Self {
-        Self { map, recent: vec![0; FILTER].into_boxed_slice(), last_span: (0, 0), seen: FxHashSet::default() }
+        Self {
+            map,
+            recent: vec![0; FILTER].into_boxed_slice(),
+            last_span: (0, 0),
+            seen: FxHashSet::default(),
+        }
     }
 
     #[inline]
@@ -361,7 +367,9 @@ fn close_outside(
                 let mut gaps = CensusGaps::default();
                 let rows = chunk
                     .iter()
-                    .filter_map(|&address| outside_object(shared, &mut references, &mut outside, address, &mut gaps))
+                    .filter_map(|&address| {
+                        outside_object(shared, &mut references, &mut outside, address, &mut gaps)
+                    })
                     .collect();
                 (rows, outside.seen, gaps)
             })
@@ -425,7 +433,8 @@ fn outside_object(
 
 /// The two words of the GC head, or zeros for objects without one. Static types have none, whatever their type says.
 fn gc_head(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> (u64, u64) {
-    let is_static_type = info.is_metatype() && runtime.types.of(object).is_some_and(|info| !info.is_heap_type());
+    let is_static_type =
+        info.is_metatype() && runtime.types.of(object).is_some_and(|info| !info.is_heap_type());
     if !info.has_gc() || is_static_type {
         return (0, 0);
     }

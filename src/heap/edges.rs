@@ -31,12 +31,12 @@ pub fn build_graph(runtime: &Runtime<'_>, objects: &ObjectTable) -> Result<HeapG
         for node in nodes {
             let id = ObjectId(node);
             let info = runtime.types.get(objects.type_id(id));
-            let visited = references.visit(info, objects.address(id), &mut |referent| {
-                match objects.find(referent.target) {
-                    Some(target) => builder.edge(Edge::new(target.0, referent.kind)),
-                    None if referent.kind == EdgeKind::Inferred => {}
-                    None => lost += 1,
-                }
+            let visited = references.visit(info, objects.address(id), &mut |referent| match objects
+                .find(referent.target)
+            {
+                Some(target) => builder.edge(Edge::new(target.0, referent.kind)),
+                None if referent.kind == EdgeKind::Inferred => {}
+                None => lost += 1,
             });
             gaps += u64::from(visited.is_err());
             builder.end_node();

@@ -39,10 +39,8 @@ impl ObjectIndex {
     ///
     /// Addresses that are not aligned to 8 or above the user half are left out, and so is what follows a descent.
     pub fn new(addresses: &[Address]) -> Self {
-        let mut index = Self {
-            regions: vec![NOTHING; 1 << (ADDRESS_BITS - REGION_SHIFT)],
-            ..Self::default()
-        };
+        let mut index =
+            Self { regions: vec![NOTHING; 1 << (ADDRESS_BITS - REGION_SHIFT)], ..Self::default() };
         let mut last_page = None;
         let mut page_words = 0;
         let mut filled = 0;

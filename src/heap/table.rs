@@ -274,4 +274,5 @@ impl ObjectTable {
     }
 }
 
-const _: () = assert!(size_of::<TypeId>() == 4 && size_of::<ObjectFlags>() == 1 && size_of::<ObjectId>() == 4);
+const _: () =
+    assert!(size_of::<TypeId>() == 4 && size_of::<ObjectFlags>() == 1 && size_of::<ObjectId>() == 4);

@@ -130,8 +130,8 @@ impl Table {
 
     /// Answers of layout sources as a table that can stand in for them later: the fields of every struct in the order
     /// of asking, with the header lines and modules given.
-    pub fn from_answers(
-        answers: &[Resolution],
+    pub fn from_answers<'a>(
+        answers: impl IntoIterator<Item = &'a Resolution>,
         header: Vec<(String, String)>,
         modules: Vec<TableModule>,
     ) -> Self {

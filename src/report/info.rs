@@ -151,9 +151,9 @@ impl InfoReport {
             modules_total,
             modules,
             layout_sources: runtime.map(|runtime| runtime.layout_sources.clone()).unwrap_or_default(),
-            layouts: runtime
-                .filter(|_| layouts)
-                .map(|runtime| runtime.resolutions.iter().map(layout_row).collect()),
+            layouts: runtime.filter(|_| layouts).map(|runtime| {
+                runtime.resolutions.iter().chain(runtime.types.module_answers()).map(layout_row).collect()
+            }),
         }
     }
 }
@@ -370,7 +370,8 @@ impl InfoReport {
             page.note(&format!("and {others} other mapped files"));
         }
         for row in &self.modules {
-            if let Some(advice) = row.advice.as_deref().filter(|_| row.status != "unverified") {
+            let is_problem = row.status == "refused" || (row.status == "missing" && !row.in_core);
+            if let Some(advice) = row.advice.as_deref().filter(|_| is_problem) {
                 let file = row.file.as_deref().unwrap_or(&row.path);
                 page.warning(&format!("{file}: {advice}"));
             }

@@ -3,15 +3,19 @@
 //! A report is made from the results of analyses and from names; it computes nothing about the heap. Knows formats
 //! and schemas; refuses to know memory layouts and to print.
 
-mod coverage;
-mod envelope;
+pub mod coverage;
+pub mod cycles;
+pub mod envelope;
 pub mod header;
 pub mod info;
 pub mod number;
 pub mod objects;
 pub mod overview;
 mod page;
+pub mod paths;
+pub mod referrers;
 pub mod show;
+pub mod suspects;
 pub mod table;
 pub mod threads;
 pub mod types;

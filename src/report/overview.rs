@@ -4,13 +4,15 @@ use super::table::{Align, Table};
 use super::threads::ThreadsReport;
 use super::types::TypesReport;
 use super::{CoreIdentity, Coverage, Page, Report, Tone, number};
-use crate::analysis::{Collection, WhyUncollected};
+use crate::analysis::{Collection, Confidence, Suspect, Suspects, WhyUncollected};
 use crate::cpython::{Generation, ReadField, Runtime};
 use crate::heap::Census;
 use serde::Serialize;
 
 /// Most interpreters shown.
 const MAX_INTERPRETERS: usize = 16;
+/// Most suspects shown.
+const MAX_SUSPECTS: usize = 3;
 
 /// The answer of `overview`.
 #[derive(Clone, Debug, Serialize)]
@@ -25,6 +27,10 @@ pub struct OverviewReport {
     pub types: TypesReport,
     /// What a full collection would free.
     pub garbage: GarbageSummary,
+    /// Suspects there are.
+    pub suspects_total: u64,
+    /// What to look at first.
+    pub suspects: Vec<SuspectLine>,
     /// Python threads.
     pub threads: ThreadSummary,
     /// Commands that answer the next question.
@@ -122,6 +128,27 @@ pub struct GarbageSummary {
     pub why: Vec<String>,
 }
 
+/// Something that takes much memory.
+#[derive(Clone, Debug, Serialize)]
+pub struct SuspectLine {
+    /// Its name as Python would write it.
+    pub path: String,
+    /// Its type.
+    pub type_name: String,
+    /// `high`, `medium` or `low`.
+    pub confidence: &'static str,
+    /// Objects it reaches.
+    pub objects: u64,
+    /// Their size.
+    pub bytes: u64,
+    /// Share of all objects' bytes, in thousandths.
+    pub share_permille: u32,
+    /// What speaks for it.
+    pub evidence: String,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
 /// Python threads.
 #[derive(Clone, Debug, Serialize)]
 pub struct ThreadSummary {
@@ -170,6 +197,8 @@ pub struct OverviewParts<'p> {
     pub types: TypesReport,
     /// What a collection would find.
     pub garbage: &'p Collection,
+    /// What to look at first.
+    pub suspects: &'p Suspects,
     /// Stacks, already read and cut.
     pub threads: &'p ThreadsReport,
 }
@@ -177,13 +206,21 @@ pub struct OverviewParts<'p> {
 impl OverviewReport {
     /// Puts an overview together.
     pub fn new(runtime: &Runtime<'_>, core: &CoreIdentity, parts: OverviewParts<'_>) -> Self {
-        let OverviewParts { census, references, types, garbage, threads } = parts;
+        let OverviewParts { census, references, types, garbage, suspects, threads } = parts;
         let garbage = garbage_summary(garbage);
+        let suspect = |suspect: &Suspect| suspect_line(suspect, types.bytes);
         Self {
-            heap: HeapTotals { objects: types.objects, bytes: types.bytes, types: types.total_rows, references },
+            heap: HeapTotals {
+                objects: types.objects,
+                bytes: types.bytes,
+                types: types.total_rows,
+                references,
+            },
             allocator: allocator(runtime, census),
             collectors: collectors(runtime),
             next: next_steps(core, &garbage, threads, &types),
+            suspects_total: suspects.list.len() as u64,
+            suspects: suspects.list.iter().take(MAX_SUSPECTS).map(suspect).collect(),
             threads: thread_summary(threads),
             types,
             garbage,
@@ -214,21 +251,25 @@ fn collectors(runtime: &Runtime<'_>) -> Vec<CollectorState> {
             let of_it = lists.filter(|list| list.interpreter == index && list.generation == generation);
             of_it.map(|list| list.objects.len() as u64).sum::<u64>()
         };
-        let generations = (0u8..).zip(&interpreter.gc.generations).map(|(number, counters)| GenerationState {
-            objects: listed(Generation::from_u8(number)),
-            count: counters.count,
-            threshold: counters.threshold,
-            collections: counters.collections,
-            collected: counters.collected,
-            uncollectable: counters.uncollectable,
-        });
+        let generations =
+            (0u8..).zip(&interpreter.gc.generations).map(|(number, counters)| GenerationState {
+                objects: listed(Generation::from_u8(number)),
+                count: counters.count,
+                threshold: counters.threshold,
+                collections: counters.collections,
+                collected: counters.collected,
+                uncollectable: counters.uncollectable,
+            });
         CollectorState {
             interpreter: interpreter.id,
             enabled: interpreter.gc.enabled,
             collecting: interpreter.gc.collecting,
             generations: generations.collect(),
             permanent_objects: listed(Generation::Permanent),
-            garbage_list: runtime.space.field(interpreter.gc.garbage, runtime.layouts.var_object.ob_size).ok(),
+            garbage_list: runtime
+                .space
+                .field(interpreter.gc.garbage, runtime.layouts.var_object.ob_size)
+                .ok(),
         }
     };
     runtime.interpreters.iter().enumerate().take(MAX_INTERPRETERS).map(state).collect()
@@ -272,6 +313,23 @@ pub fn why_text(why: WhyUncollected) -> String {
     }
 }
 
+fn suspect_line(suspect: &Suspect, all_bytes: u64) -> SuspectLine {
+    SuspectLine {
+        path: suspect.path.clone(),
+        type_name: suspect.type_name.clone(),
+        confidence: match suspect.confidence {
+            Confidence::High => "high",
+            Confidence::Medium => "medium",
+            Confidence::Low => "low",
+        },
+        objects: suspect.objects,
+        bytes: suspect.bytes,
+        share_permille: number::permille(suspect.bytes, all_bytes),
+        evidence: suspect.kind.evidence(suspect.count),
+        remedy: suspect.remedy.text(),
+    }
+}
+
 fn thread_summary(threads: &ThreadsReport) -> ThreadSummary {
     let mut places: Vec<ThreadPlace> = threads
         .threads
@@ -312,7 +370,11 @@ fn next_steps(
         step("threads", "", "Python stacks with their variables".to_owned());
     }
     if let Some(row) = types.rows.iter().find(|row| row.module != "builtins").or(types.rows.first()) {
-        step("objects", &format!(" {}", shell_word(&row.name)), format!("the largest instances of {}", row.name));
+        step(
+            "objects",
+            &format!(" {}", shell_word(&row.name)),
+            format!("the largest instances of {}", row.name),
+        );
     }
     step("info", "", "files, build-ids, and which answers are exact".to_owned());
     steps
@@ -336,6 +398,7 @@ impl Report for OverviewReport {
         page.gap();
         page.table(&self.types.table(coverage));
         self.render_garbage(page, coverage);
+        self.render_suspects(page);
         self.render_threads(page);
         coverage.render_warnings(page, &["objects", "sizes", "references", "garbage", "stacks"]);
         page.heading("Next");
@@ -352,7 +415,7 @@ impl OverviewReport {
         let pid = core.pid.map_or(String::new(), |pid| format!(" {pid}"));
         let command = core.command_line.as_deref().filter(|line| !line.is_empty());
         let command = command.or(core.process.as_deref()).unwrap_or("unknown");
-        page.pair("Process", format!("{command} (pid{pid})").as_str());
+        page.pair("Process", &format!("{command} (pid{pid})"));
         page.pair("Ended by", &core.ending());
         page.pair("Python", core.python.as_deref().unwrap_or("unknown"));
     }
@@ -387,7 +450,11 @@ impl OverviewReport {
                 (true, false) => "on",
                 (false, false) => "off",
             };
-            let of = if self.collectors.len() > 1 { format!(" of {}", collector.interpreter) } else { String::new() };
+            let of = if self.collectors.len() > 1 {
+                format!(" of {}", collector.interpreter)
+            } else {
+                String::new()
+            };
             let generations: Vec<String> = (0..)
                 .zip(&collector.generations)
                 .map(|(number, generation)| {
@@ -441,6 +508,26 @@ impl OverviewReport {
             if let Some(length) = collector.garbage_list.filter(|&length| length > 0) {
                 page.pair("gc.garbage", &number::counted(length, "object", false));
             }
+        }
+    }
+
+    fn render_suspects(&self, page: &mut Page) {
+        if self.suspects.is_empty() {
+            page.pair("Suspects", "none");
+        }
+        for (index, suspect) in self.suspects.iter().enumerate() {
+            let label = if index == 0 { "Suspects" } else { "" };
+            let size = number::bytes(suspect.bytes);
+            let share = number::percent(suspect.share_permille);
+            page.pair(
+                label,
+                &format!("{} ({}): {size}, {share}, {}", suspect.path, suspect.type_name, suspect.evidence),
+            );
+            page.pair("", suspect.remedy);
+        }
+        let hidden = self.suspects_total - self.suspects.len() as u64;
+        if hidden > 0 {
+            page.pair("", &format!("and {hidden} more: exuvia suspects"));
         }
     }
 

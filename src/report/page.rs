@@ -182,6 +182,15 @@ pub fn shorten(text: &str, width: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{start}…{end}"))
 }
 
+/// At most `width` columns of `text`, from its start.
+pub fn cut(text: &str, width: usize) -> Cow<'_, str> {
+    if columns(text) <= width {
+        return Cow::Borrowed(text);
+    }
+    let start: String = text.chars().take(width.saturating_sub(1)).collect();
+    Cow::Owned(start + "…")
+}
+
 /// Breaks `text` at blanks into lines of at most `width` columns, `indent` of which are taken on all but the first.
 /// A word that is longer stays whole: paths and commands must be fit for copying.
 fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {

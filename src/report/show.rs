@@ -1,6 +1,7 @@
 //! `show`: an object as Python would show it, with what it holds, to a depth.
 
 use super::header::ObjectHeader;
+use super::page::{columns, cut};
 use super::{CoreIdentity, Coverage, Page, Report, Tone, number};
 use crate::corefile::Address;
 use crate::cpython::{
@@ -13,6 +14,8 @@ use serde::Serialize;
 const MAX_PREVIEW: usize = 160;
 /// Longest attribute name or key, in characters.
 const MAX_LABEL: usize = 60;
+/// Columns that a value gets in any case.
+const LEAST_VALUE: usize = 20;
 /// Most rows, whatever the depth.
 const MAX_ROWS: usize = 2000;
 
@@ -68,8 +71,15 @@ pub struct ShowOptions {
 
 impl ShowReport {
     /// Shows the object at `object`.
-    pub fn new(runtime: &Runtime<'_>, target: String, object: Address, is_class: bool, options: ShowOptions) -> Self {
-        let mut walk = Walk { runtime, options, rows: Vec::new(), seen: FxHashSet::default(), cut_off: false };
+    pub fn new(
+        runtime: &Runtime<'_>,
+        target: String,
+        object: Address,
+        is_class: bool,
+        options: ShowOptions,
+    ) -> Self {
+        let mut walk =
+            Walk { runtime, options, rows: Vec::new(), seen: FxHashSet::default(), cut_off: false };
         walk.object(object, String::new(), 0);
         let Walk { mut rows, cut_off, .. } = walk;
         let generations = generations(runtime, &rows);
@@ -229,12 +239,12 @@ impl ShowReport {
             _ => String::new(),
         };
         let address = row.header.address;
-        let place = if row.value.contains(&address.to_string()) { String::new() } else { format!("  {address}") };
-        page.line(
-            Tone::Plain,
-            indent,
-            &format!("{} = {}  {}, {}{place}{more}", row.label, row.value, row.header.type_name, row.header.size_text()),
-        );
+        let place =
+            if row.value.contains(&address.to_string()) { String::new() } else { format!("  {address}") };
+        let after = format!("  {}, {}{place}{more}", row.header.type_name, row.header.size_text());
+        let room = page.width().saturating_sub(indent + columns(&row.label) + columns(&after) + 3);
+        let value = cut(&row.value, room.max(LEAST_VALUE));
+        page.line(Tone::Plain, indent, &format!("{} = {value}{after}", row.label));
     }
 
     /// Says how many members were left out of each object whose rows end before a row of `depth`.

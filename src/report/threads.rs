@@ -1,6 +1,7 @@
 //! `threads`: the Python stack of every thread, who held the GIL, and which exceptions were under way.
 
 use super::header::type_name;
+use super::page::{columns, cut};
 use super::{CoreIdentity, Coverage, Hex, Page, Report, Tone, number, signal_name};
 use crate::corefile::{Address, Inputs, ThreadNote};
 use crate::cpython::{
@@ -11,6 +12,10 @@ use serde::Serialize;
 
 /// Longest preview of a value, in characters.
 const MAX_PREVIEW: usize = 100;
+/// Columns that a value gets in any case.
+const LEAST_VALUE: usize = 20;
+/// Columns before a variable.
+const INDENT: usize = 9;
 /// Most variables of one frame.
 const MAX_LOCALS: usize = 40;
 /// Most threads without Python state that are listed.
@@ -305,7 +310,8 @@ impl PythonThread {
         for (what, exception) in [("handling", &self.handled), ("raising", &self.raised)] {
             if let Some(exception) = exception {
                 let address = exception.address.to_string();
-                let place = if exception.value.contains(&address) { String::new() } else { format!(" at {address}") };
+                let place =
+                    if exception.value.contains(&address) { String::new() } else { format!(" at {address}") };
                 page.line(Tone::Warning, 2, &format!("{what} {}{place}", exception.value));
             }
         }
@@ -315,22 +321,36 @@ impl PythonThread {
         for (index, frame) in self.frames.iter().enumerate() {
             let line = frame.line.map_or(String::new(), |line| format!(":{line}"));
             page.line(Tone::Plain, 2, &format!("#{index:<3} {}  {}{line}", frame.function, frame.file));
-            let widest = frame.locals.iter().map(|local| local.name.chars().count()).max().unwrap_or(0).min(24);
+            let widest =
+                frame.locals.iter().map(|local| local.name.chars().count()).max().unwrap_or(0).min(24);
             for local in &frame.locals {
+                let before = format!("{:widest$}  {}  ", local.name, local.address);
+                let room = page.width().saturating_sub(INDENT + columns(&before));
                 let what = match &local.value {
-                    Some(value) => format!("{value}  {}", local.type_name),
+                    Some(value) => {
+                        let room = room.saturating_sub(columns(&local.type_name) + 2).max(LEAST_VALUE);
+                        format!("{}  {}", cut(value, room), local.type_name)
+                    }
                     None => local.type_name.clone(),
                 };
-                page.line(Tone::Faint, 9, &format!("{:widest$}  {}  {what}", local.name, local.address));
+                page.line(Tone::Faint, INDENT, &format!("{before}{what}"));
             }
             let hidden = frame.locals_total - frame.locals.len() as u64;
             if hidden > 0 {
-                page.line(Tone::Faint, 9, &format!("and {}", number::counted(hidden, "more variable", false)));
+                page.line(
+                    Tone::Faint,
+                    INDENT,
+                    &format!("and {}", number::counted(hidden, "more variable", false)),
+                );
             }
         }
         let hidden = self.frames_total - self.frames.len() as u64;
         if hidden > 0 {
-            page.line(Tone::Faint, 2, &format!("and {}, see --limit", number::counted(hidden, "outer frame", false)));
+            page.line(
+                Tone::Faint,
+                2,
+                &format!("and {}, see --limit", number::counted(hidden, "outer frame", false)),
+            );
         }
         if let Some(damage) = &self.damage {
             page.warning(damage);

@@ -36,7 +36,8 @@ fn main() {
         let of_minor: Vec<&PathBuf> =
             made.iter().filter(|directory| name_of(directory).starts_with(&format!("{minor}."))).collect();
         if of_minor.is_empty() {
-            let expected = std::env::var("EXUVIA_EXPECT").is_ok_and(|list| list.split(',').any(|v| v == minor));
+            let expected =
+                std::env::var("EXUVIA_EXPECT").is_ok_and(|list| list.split(',').any(|v| v == minor));
             let missing = move || Err(format!("no CPython {minor} with debug information was found").into());
             trials.push(Trial::test(format!("live::{minor}"), missing).with_ignored_flag(!expected));
         }
@@ -70,7 +71,8 @@ fn directories(of: &Path) -> Vec<PathBuf> {
 
 fn trial(kind: &str, directory: PathBuf) -> Trial {
     Trial::test(format!("{kind}::{}", name_of(&directory)), move || {
-        let core = ["core", "core.zst"].map(|name| directory.join(name)).into_iter().find(|path| path.exists());
+        let core =
+            ["core", "core.zst"].map(|name| directory.join(name)).into_iter().find(|path| path.exists());
         let core = core.ok_or("no core file")?;
         let table = Some(directory.join("layout.txt")).filter(|path| path.exists());
         proofs::prove(&core, &Oracle::new(directory.join("oracle")), table.as_deref()).map_err(Into::into)

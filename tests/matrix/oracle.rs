@@ -118,7 +118,8 @@ impl Oracle {
             return bytes;
         }
         let packed = with_ending(&path, "zst");
-        let file = std::fs::File::open(&packed).unwrap_or_else(|error| panic!("{}: {error}", packed.display()));
+        let file =
+            std::fs::File::open(&packed).unwrap_or_else(|error| panic!("{}: {error}", packed.display()));
         let mut bytes = Vec::new();
         let mut decoder = ruzstd::decoding::StreamingDecoder::new(file).expect("a zstd file");
         std::io::Read::read_to_end(&mut decoder, &mut bytes).expect("a whole zstd file");
@@ -168,7 +169,12 @@ impl Oracle {
     }
 
     pub fn refcounts(&self) -> Vec<(u64, u64)> {
-        self.words("refcounts.bin").as_chunks::<2>().0.iter().map(|&[address, count]| (address, count)).collect()
+        self.words("refcounts.bin")
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|&[address, count]| (address, count))
+            .collect()
     }
 
     /// For each object with the GC flag, its referents as `gc.get_referents` gave them.

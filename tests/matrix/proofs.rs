@@ -4,7 +4,8 @@ use crate::oracle::{self, Oracle};
 use exuvia::analysis::collect;
 use exuvia::corefile::{Inputs, SearchOptions};
 use exuvia::cpython::{
-    self, Generation, ReadField, References, RootKind, Runtime, Slot, ThreadState, roots, thread_exceptions, thread_frames,
+    self, Generation, ReadField, References, RootKind, Runtime, Slot, ThreadState, roots, thread_exceptions,
+    thread_frames,
 };
 use exuvia::graph::{EdgeKind, NodeSet, reachable};
 use exuvia::heap::{Census, HeapGraph, ObjectId, build_graph, census};
@@ -26,9 +27,16 @@ impl Differences {
         }
     }
 
-    fn sets(&mut self, what: &str, ours: &BTreeSet<u64>, theirs: &BTreeSet<u64>, name: &dyn Fn(u64) -> String) {
+    fn sets(
+        &mut self,
+        what: &str,
+        ours: &BTreeSet<u64>,
+        theirs: &BTreeSet<u64>,
+        name: &dyn Fn(u64) -> String,
+    ) {
         let list = |set: Vec<&u64>| {
-            let few: Vec<String> = set.iter().take(MAX_EXAMPLES).map(|&&id| format!("{id:#x} {}", name(id))).collect();
+            let few: Vec<String> =
+                set.iter().take(MAX_EXAMPLES).map(|&&id| format!("{id:#x} {}", name(id))).collect();
             format!("{} [{}]", set.len(), few.join(", "))
         };
         let missing: Vec<&u64> = theirs.difference(ours).collect();
@@ -87,7 +95,10 @@ struct View<'v, 'core> {
 impl View<'_, '_> {
     fn type_name(&self, address: u64) -> String {
         let type_ = self.runtime.space.field(address, self.runtime.layouts.object.type_).unwrap_or(0);
-        self.runtime.types.of(type_).map_or_else(|| format!("<type {type_:#x}>"), |info| info.name.to_string())
+        self.runtime
+            .types
+            .of(type_)
+            .map_or_else(|| format!("<type {type_:#x}>"), |info| info.name.to_string())
     }
 
     /// Proof 1: the lists of each generation, and the tracked flag of every object.
@@ -179,7 +190,8 @@ impl View<'_, '_> {
                 ));
             }
         }
-        let lines = wrong.iter().map(|(name, all)| format!("{} × {name}, first {}", all.len(), all[0])).collect();
+        let lines =
+            wrong.iter().map(|(name, all)| format!("{} × {name}, first {}", all.len(), all[0])).collect();
         differences.all("referents, by type", lines);
     }
 
@@ -206,7 +218,8 @@ impl View<'_, '_> {
                 note(format!("{} bytes, not {}", objects.size(id), object.size));
             }
         }
-        let lines = wrong.iter().map(|(name, all)| format!("{} × {name}, first {}", all.len(), all[0])).collect();
+        let lines =
+            wrong.iter().map(|(name, all)| format!("{} × {name}, first {}", all.len(), all[0])).collect();
         differences.all("objects, by type", lines);
     }
 
@@ -233,11 +246,13 @@ impl View<'_, '_> {
         let objects = &self.census.objects;
         let graph = build_graph(self.runtime, objects).expect("a fixture is small");
         let ours = collect(self.runtime, objects, &graph);
-        let ours: BTreeSet<u64> = ours.unreachable.iter().map(|node| objects.address(ObjectId(node))).collect();
+        let ours: BTreeSet<u64> =
+            ours.unreachable.iter().map(|node| objects.address(ObjectId(node))).collect();
         let mut theirs: BTreeSet<u64> = oracle.unreachable().into_iter().collect();
         let saved = oracle.saved();
         let known = |id: &&u64| theirs.contains(id);
-        differences.check(saved.iter().all(|id| known(&id)), || "the oracle saved what it did not find".to_owned());
+        differences
+            .check(saved.iter().all(|id| known(&id)), || "the oracle saved what it did not find".to_owned());
         let mut not_asked = BTreeSet::new();
         for interpreter in &self.runtime.interpreters[1..] {
             match oracle.of_interpreter(interpreter.id) {
@@ -266,7 +281,8 @@ impl View<'_, '_> {
         let objects = &self.census.objects;
         let mut held = NodeSet::new(objects.len());
         roots(self.runtime, &mut |root| {
-            if root.kind == RootKind::Frame && matches!(root.slot, Some(Slot::Local { .. } | Slot::Stack(_))) {
+            if root.kind == RootKind::Frame && matches!(root.slot, Some(Slot::Local { .. } | Slot::Stack(_)))
+            {
                 if let Some(id) = objects.find(root.target) {
                     held.insert(id.0);
                 }
@@ -274,7 +290,8 @@ impl View<'_, '_> {
         });
         let mut mine = NodeSet::new(objects.len());
         let collection = collect(self.runtime, objects, graph);
-        let candidates: Vec<u32> = held.iter().filter(|&node| !collection.unreachable.contains(node)).collect();
+        let candidates: Vec<u32> =
+            held.iter().filter(|&node| !collection.unreachable.contains(node)).collect();
         candidates.into_iter().for_each(|node| {
             mine.insert(node);
         });
@@ -304,15 +321,25 @@ impl View<'_, '_> {
             }
             if theirs.native_id.is_some_and(|said| thread.native_id != Some(said)) {
                 let native = thread.native_id;
-                wrong.push(format!("thread {}: native id {native:?}, not {:?}", theirs.ident, theirs.native_id));
+                wrong.push(format!(
+                    "thread {}: native id {native:?}, not {:?}",
+                    theirs.ident, theirs.native_id
+                ));
             }
             let handled = thread_exceptions(self.runtime, thread).handled;
             if handled != theirs.handled_exception {
-                wrong.push(format!("thread {}: handles {handled:?}, not {:?}", theirs.ident, theirs.handled_exception));
+                wrong.push(format!(
+                    "thread {}: handles {handled:?}, not {:?}",
+                    theirs.ident, theirs.handled_exception
+                ));
             }
             if frames.len() != theirs.frames.len() {
                 let names: Vec<&str> = frames.iter().map(|frame| frame.name.as_str()).collect();
-                wrong.push(format!("thread {}: {names:?}, {} frames said", theirs.ident, theirs.frames.len()));
+                wrong.push(format!(
+                    "thread {}: {names:?}, {} frames said",
+                    theirs.ident,
+                    theirs.frames.len()
+                ));
                 continue;
             }
             // The dumped process left its fork behind: only the line of its innermost frame has moved.
@@ -345,10 +372,13 @@ impl View<'_, '_> {
                 (index as u64, u64::from(class.block_size), class.pools, class.live_blocks, class.free_blocks)
             })
             .collect();
-        let wrong = ours.iter().zip(&classes).filter(|(a, b)| a != b).map(|(a, b)| format!("{a:?}, not {b:?}"));
+        let wrong =
+            ours.iter().zip(&classes).filter(|(a, b)| a != b).map(|(a, b)| format!("{a:?}, not {b:?}"));
         differences.all("size classes", wrong.collect());
         differences.check(ours.len() == classes.len(), || "different size classes are in use".to_owned());
-        for (name, value) in [("# arenas allocated current", figures.arenas), ("# unused pools", figures.free_pools)] {
+        for (name, value) in
+            [("# arenas allocated current", figures.arenas), ("# unused pools", figures.free_pools)]
+        {
             if let Some(&said) = totals.get(name) {
                 differences.check(value == said, || format!("{name}: {value}, not {said}"));
             }

@@ -29,7 +29,12 @@ pub fn tuple(runtime: &Runtime<'_>, object: Address, each: &mut impl FnMut(Refer
 }
 
 /// All items of a struct sequence, more than its length as a tuple may say (Objects/structseq.c, `structseq_traverse`).
-pub fn struct_sequence(runtime: &Runtime<'_>, object: Address, count: u32, each: &mut impl FnMut(Referent)) -> Result {
+pub fn struct_sequence(
+    runtime: &Runtime<'_>,
+    object: Address,
+    count: u32,
+    each: &mut impl FnMut(Referent),
+) -> Result {
     let start = object.wrapping_add(u64::from(runtime.layouts.tuple.items.offset));
     items(runtime, start, u64::from(count), each)
 }
@@ -151,11 +156,8 @@ pub fn type_object(runtime: &Runtime<'_>, object: Address, each: &mut impl FnMut
     let bytes = runtime.space.slice(object, l.type_.size as usize)?;
     let heap_type = word(bytes, at(l.type_.flags)) & type_flags::HEAPTYPE != 0;
     let visited = if heap_type { EdgeKind::Visited } else { EdgeKind::Owned };
-    for (field, name) in [
-        (l.type_.cache, "tp_cache"),
-        (l.type_.mro, "__mro__"),
-        (l.type_.bases, "__bases__"),
-    ] {
+    for (field, name) in [(l.type_.cache, "tp_cache"), (l.type_.mro, "__mro__"), (l.type_.bases, "__bases__")]
+    {
         emit(each, visited, word(bytes, at(field)), Slot::Field(name));
     }
     if !heap_type {

@@ -40,12 +40,9 @@ pub fn generator(runtime: &Runtime<'_>, object: Address, each: &mut impl FnMut(R
 /// What `_PyFrame_Traverse` visits (Python/frame.c): no locals while the frame is running.
 pub fn interpreter_frame(runtime: &Runtime<'_>, frame: Address, each: &mut impl FnMut(Referent)) -> Result {
     let (space, l) = (&runtime.space, &runtime.layouts.frame);
-    for (field, name) in [
-        (l.frame_obj, "frame_obj"),
-        (l.locals, "f_locals"),
-        (l.function, "f_funcobj"),
-        (l.code, "f_code"),
-    ] {
+    for (field, name) in
+        [(l.frame_obj, "frame_obj"), (l.locals, "f_locals"), (l.function, "f_funcobj"), (l.code, "f_code")]
+    {
         emit(each, EdgeKind::Visited, space.field(frame, field)?, Slot::Field(name));
     }
     let top = space.signed(frame, l.stacktop)?;

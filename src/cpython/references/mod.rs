@@ -79,7 +79,9 @@ impl<'r, 'core> References<'r, 'core> {
         match info.walk.kind {
             WalkKind::Fixed => Ok(()),
             WalkKind::Tuple => Ok(containers::tuple(self.runtime, object, each)?),
-            WalkKind::StructSequence(items) => Ok(containers::struct_sequence(self.runtime, object, items, each)?),
+            WalkKind::StructSequence(items) => {
+                Ok(containers::struct_sequence(self.runtime, object, items, each)?)
+            }
             WalkKind::List => Ok(containers::list(self.runtime, object, each)?),
             WalkKind::Dict => Ok(containers::dict(self.runtime, object, each)?),
             WalkKind::OrderedDict => Ok(containers::ordered_dict(self.runtime, object, each)?),
@@ -199,7 +201,8 @@ pub fn dict_slot(
         DictPlace::Offset(offset) => Some(object.wrapping_add(u64::from(offset))),
         DictPlace::FromEnd(offset) => {
             // _PyObject_ComputedDictPointer, Objects/object.c.
-            let items = (runtime.space.field(object, runtime.layouts.var_object.ob_size)? as i64).unsigned_abs();
+            let items =
+                (runtime.space.field(object, runtime.layouts.var_object.ob_size)? as i64).unsigned_abs();
             let size = info.basicsize.saturating_add(info.itemsize.saturating_mul(items)).next_multiple_of(8);
             Some(object.wrapping_add(size).wrapping_add_signed(offset))
         }

@@ -44,14 +44,18 @@ pub(super) fn run(
 ) -> Result<Vec<Visit>, Stop> {
     let mut visits = Vec::new();
     let capsule = capsule_pointer(runtime, object);
-    let hooks = |target| capsule.filter(|(function, _)| *function == target).map(|(_, pointer)| Hook::Return(pointer));
+    let hooks = |target| {
+        capsule.filter(|(function, _)| *function == target).map(|(_, pointer)| Hook::Return(pointer))
+    };
     for _ in 0..MAX_REBINDINGS {
         visits.clear();
         match machine::traverse(&Mapped(runtime), code, entry, object, &hooks, &mut |v| visits.push(v)) {
-            Err(stop) => match unresolved_slot(&stop).and_then(|slot| Some((slot, binding(runtime, slot)?))) {
-                Some((slot, target)) => code.bind(slot, target),
-                None => return Err(stop),
-            },
+            Err(stop) => {
+                match unresolved_slot(&stop).and_then(|slot| Some((slot, binding(runtime, slot)?))) {
+                    Some((slot, target)) => code.bind(slot, target),
+                    None => return Err(stop),
+                }
+            }
             Ok(()) => return Ok(visits),
         }
     }
@@ -174,8 +178,9 @@ pub fn scan_object(
     each: &mut impl FnMut(Referent),
 ) -> Result<(), ReadError> {
     let size = object_bytes(runtime, info, object)?;
-    scan(runtime, object.wrapping_add(HEADER), size.saturating_sub(HEADER), each, |offset| {
-        Slot::Word { type_: info.address, offset: offset.saturating_add(HEADER as u32) }
+    scan(runtime, object.wrapping_add(HEADER), size.saturating_sub(HEADER), each, |offset| Slot::Word {
+        type_: info.address,
+        offset: offset.saturating_add(HEADER as u32),
     })
 }
 
@@ -200,7 +205,11 @@ fn scan(
 ///
 /// `PyArrayObject_fields` is numpy's stable ABI (numpy/ndarraytypes.h, unchanged from 1.7 to 2.x): data +16, nd +24,
 /// dimensions +32, strides +40, base +48, descr +56; of the descriptor (`PyArray_Descr`), `kind` is the byte +24.
-pub fn numpy_array(runtime: &Runtime<'_>, object: Address, each: &mut impl FnMut(Referent)) -> Result<(), ReadError> {
+pub fn numpy_array(
+    runtime: &Runtime<'_>,
+    object: Address,
+    each: &mut impl FnMut(Referent),
+) -> Result<(), ReadError> {
     let space = &runtime.space;
     let header = space.slice(object, 64)?;
     let (data, dimensions, base, descr) =

@@ -1,0 +1,174 @@
+//! The commands that need the graph of references: who holds what, and what is garbage.
+
+use super::args::{Common, CoreArgument, TargetArguments};
+use super::session::{Opened, Session};
+use crate::analysis::{self, Direction, Heap, Holders, PathsLimits, Roots};
+use crate::cpython::Runtime;
+use crate::graph::NodeSet;
+use crate::heap::{Census, HeapGraph};
+use crate::query::{self, Target};
+use crate::report::cycles::CyclesReport;
+use crate::report::paths::PathsReport;
+use crate::report::referrers::{ReferencesReport, ReferentsReport, ReferrersReport};
+use crate::report::suspects::SuspectsReport;
+
+/// Rows of `referrers` and `referents`.
+const REFERENCES_LIMIT: usize = 30;
+/// Paths to one object.
+const PATHS_LIMIT: usize = 5;
+/// Steps of merged paths.
+const MERGED_LIMIT: usize = 40;
+/// Shapes of `cycles`.
+const CYCLES_LIMIT: usize = 8;
+/// Suspects.
+const SUSPECTS_LIMIT: usize = 20;
+
+/// `referrers`.
+///
+/// # Errors
+/// The core cannot be decoded, or the target names nothing.
+pub fn referrers(arguments: &TargetArguments, common: &Common) -> anyhow::Result<()> {
+    references(arguments, common, Direction::Referrers)
+}
+
+/// `referents`.
+///
+/// # Errors
+/// As [`referrers`].
+pub fn referents(arguments: &TargetArguments, common: &Common) -> anyhow::Result<()> {
+    references(arguments, common, Direction::Referents)
+}
+
+fn references(arguments: &TargetArguments, common: &Common, direction: Direction) -> anyhow::Result<()> {
+    let mut opened = Opened::open(&arguments.core, common)?;
+    let mut session = opened.session()?;
+    let (census, graph) = whole_graph(&mut session)?;
+    let target = query::resolve(&session.runtime, &query::parse(&arguments.target)?)?;
+    let wanted = nodes(&session, &census, &target, arguments)?;
+    let limit = common.limit.unwrap_or(REFERENCES_LIMIT);
+    let heap = heap(&session.runtime, &census, &graph);
+    let roots = match direction {
+        Direction::Referrers => {
+            session.progress.phase("looking for roots");
+            Some(Roots::find(heap, &analysis::collect(&session.runtime, &census.objects, &graph)))
+        }
+        Direction::Referents => None,
+    };
+    session.progress.phase("looking for references");
+    let found = analysis::references(heap, roots.as_ref(), &wanted, direction, limit);
+    let report = ReferencesReport::new(heap, target.text, wanted.len() as u64, direction, &found, limit);
+    match direction {
+        Direction::Referrers => session.finish(&ReferrersReport(report), common),
+        Direction::Referents => session.finish(&ReferentsReport(report), common),
+    }
+}
+
+/// `paths`.
+///
+/// # Errors
+/// As [`referrers`].
+pub fn paths(arguments: &TargetArguments, common: &Common) -> anyhow::Result<()> {
+    let mut opened = Opened::open(&arguments.core, common)?;
+    let mut session = opened.session()?;
+    let (census, graph) = whole_graph(&mut session)?;
+    let target = query::resolve(&session.runtime, &query::parse(&arguments.target)?)?;
+    let wanted = nodes(&session, &census, &target, arguments)?;
+    let garbage = session.collect(&census, &graph);
+    session.progress.phase("looking for roots");
+    let heap = heap(&session.runtime, &census, &graph);
+    let roots = Roots::find(heap, &garbage);
+    session.progress.phase("looking for paths");
+    let report = match wanted.iter().next().and_then(|node| heap.id(node)) {
+        Some(object) if wanted.len() == 1 => {
+            let found = analysis::paths(heap, &roots, object, common.limit.unwrap_or(PATHS_LIMIT));
+            PathsReport::single(heap, target.text, &found)
+        }
+        _ => {
+            let holders = Holders::search(heap, &roots, None);
+            let steps = common.limit.unwrap_or(MERGED_LIMIT);
+            let limits = PathsLimits { steps, ..PathsLimits::default() };
+            let found = analysis::merged_paths(heap, &roots, &holders, &wanted, limits);
+            PathsReport::merged(heap, target.text, &found)
+        }
+    };
+    session.finish(&report, common)
+}
+
+/// `cycles`.
+///
+/// # Errors
+/// The core cannot be decoded.
+pub fn cycles(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()> {
+    let mut opened = Opened::open(&arguments.core, common)?;
+    let mut session = opened.session()?;
+    let (census, graph) = whole_graph(&mut session)?;
+    let garbage = session.collect(&census, &graph);
+    session.progress.phase("telling cycles apart");
+    let found = analysis::cycles(heap(&session.runtime, &census, &graph), &garbage);
+    let report = CyclesReport::new(&census.objects, &garbage, &found, common.limit.unwrap_or(CYCLES_LIMIT));
+    session.finish(&report, common)
+}
+
+/// `suspects`.
+///
+/// # Errors
+/// The core cannot be decoded.
+pub fn suspects(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()> {
+    let mut opened = Opened::open(&arguments.core, common)?;
+    let mut session = opened.session()?;
+    let (census, graph) = whole_graph(&mut session)?;
+    let garbage = session.collect(&census, &graph);
+    session.progress.phase("looking for roots");
+    let heap = heap(&session.runtime, &census, &graph);
+    let roots = Roots::find(heap, &garbage);
+    session.progress.phase("looking for suspects");
+    let mut found = analysis::suspects(heap, &roots, &garbage);
+    session.progress.phase("measuring what each retains");
+    analysis::retained_by_suspects(heap, &roots, &mut found);
+    let report = SuspectsReport::new(&census.objects, &found, common.limit.unwrap_or(SUSPECTS_LIMIT));
+    session.finish(&report, common)
+}
+
+fn whole_graph(session: &mut Session<'_>) -> anyhow::Result<(Census, HeapGraph)> {
+    let census = session.census()?;
+    let graph = session.graph(&census)?;
+    Ok((census, graph))
+}
+
+fn heap<'h, 'core>(runtime: &'h Runtime<'core>, census: &'h Census, graph: &'h HeapGraph) -> Heap<'h, 'core> {
+    Heap { runtime, objects: &census.objects, graph }
+}
+
+/// The objects a target stands for: itself, or all direct instances of a class.
+fn nodes(
+    session: &Session<'_>,
+    census: &Census,
+    target: &Target,
+    arguments: &TargetArguments,
+) -> anyhow::Result<NodeSet> {
+    let objects = &census.objects;
+    if target.types.is_empty() || arguments.class_itself {
+        let address = target.require_object()?;
+        let Some(id) = objects.find(address) else {
+            anyhow::bail!(
+                "{} at {address:#x} is no object that was counted; `exuvia show` reads it all the same",
+                target.text
+            );
+        };
+        return Ok(NodeSet::from_nodes(objects.len(), [id.0]));
+    }
+    let mut wanted = vec![false; session.runtime.types.len()];
+    for type_id in &target.types {
+        if let Some(entry) = wanted.get_mut(type_id.0 as usize) {
+            *entry = true;
+        }
+    }
+    let types = objects.types_column();
+    let is_wanted =
+        |node: u32| types.get(node as usize).and_then(|id| wanted.get(id.0 as usize)) == Some(&true);
+    let found = NodeSet::passing(objects.len(), is_wanted);
+    if found.is_empty() {
+        anyhow::bail!("{} has no direct instances; --class-itself asks about the class", target.text);
+    }
+    Ok(found)
+}

@@ -1,0 +1,32 @@
+//! How large containers that know a bound may grow.
+//!
+//! Knows `functools.lru_cache` and `collections.deque`; refuses to judge whether a bound is sensible.
+
+use super::Runtime;
+use super::types::WalkKind;
+use super::words::ReadField;
+use crate::corefile::Address;
+
+/// How many entries a container may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// As many as are put in.
+    Unbounded,
+    /// So many; older ones are dropped.
+    Entries(u64),
+}
+
+/// The bound of an `lru_cache` wrapper or a deque at `object`; `None` for other objects, which have no notion of one, and
+/// when it is not readable. (Modules/_functoolsmodule.c: `maxsize` is -1 for `None`. Modules/_collectionsmodule.c:
+/// `maxlen` likewise.)
+pub fn bound_of(runtime: &Runtime<'_>, object: Address) -> Option<Bound> {
+    let (space, l) = (&runtime.space, &runtime.layouts);
+    let type_ = space.field(object, l.object.type_).ok()?;
+    let field = match runtime.types.of(type_)?.walk.kind {
+        WalkKind::LruCache => l.lru_cache.maxsize,
+        WalkKind::Deque => l.deque.maxlen?,
+        _ => return None,
+    };
+    let bound = space.signed(object, field).ok()?;
+    Some(u64::try_from(bound).map_or(Bound::Unbounded, Bound::Entries))
+}
