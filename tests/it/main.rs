@@ -2,4 +2,5 @@
 //!
 //! What holds for the answers is in `tests/matrix`.
 
+mod damaged;
 mod tidy;
