@@ -11,7 +11,7 @@ use super::cycle_shape::{CycleStep, RawShape, ShapeEdge, example_cycle, raw_shap
 use super::labels::Labels;
 use super::{Collection, Heap, WhyUncollected, keeps_alive};
 use crate::cpython::{Generation, TypeId};
-use crate::graph::{Components, EdgeKind, NodeSet, components_within};
+use crate::graph::{Adjacency, Components, EdgeKind, NodeSet, components_within};
 use crate::heap::ObjectId;
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
@@ -80,7 +80,7 @@ impl CycleGroup {
 }
 
 /// Who keeps an object of the garbage.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Keeper {
     Nobody,
     Group(u32),
@@ -225,8 +225,7 @@ impl CycleGroup {
     }
 }
 
-/// Gives what is in no cycle to the group that reaches it. Components are numbered so that edges lead to lower ones,
-/// so whoever holds one has been decided before it.
+/// Gives what is in no cycle to the group that reaches it.
 fn apportion<'m>(
     heap: Heap<'_, '_>,
     components: &Components,
@@ -234,32 +233,48 @@ fn apportion<'m>(
     group_of: &FxHashMap<u32, u32>,
     answer: &mut Cycles,
 ) {
-    let mut keepers = vec![Keeper::Nobody; components.count()];
-    for component in (0..components.count() as u32).rev() {
-        let keeper = match group_of.get(&component) {
-            Some(&group) => Keeper::Group(group),
-            None => {
-                let keeper = keepers.get(component as usize).copied().unwrap_or(Keeper::Nobody);
-                for id in members(component).iter().map(|&node| ObjectId(node)) {
-                    answer.keep(keeper, heap.objects.size(id));
-                }
-                keeper
-            }
-        };
-        for &node in members(component) {
-            for edge in heap.graph.forward.of(node).iter().filter(|edge| keeps_alive(edge.kind())) {
-                let target = components.of(edge.target()).filter(|target| *target != component);
-                if let Some(kept) = target.and_then(|target| keepers.get_mut(target as usize)) {
-                    *kept = match *kept {
-                        Keeper::Nobody => keeper,
-                        same if same == keeper => same,
-                        other if keeper == Keeper::Nobody => other,
-                        _ => Keeper::Several,
-                    };
-                }
+    let keepers = keepers(&heap.graph.forward, components, members, group_of);
+    for (component, keeper) in (0..).zip(keepers) {
+        if !group_of.contains_key(&component) {
+            for &node in members(component) {
+                answer.keep(keeper, heap.objects.size(ObjectId(node)));
             }
         }
     }
+}
+
+/// Who keeps each component; a cycle is kept by its own group. Components are numbered so that edges lead to lower ones,
+/// so whoever holds one has been decided before it.
+fn keepers<'m>(
+    graph: &Adjacency,
+    components: &Components,
+    members: &impl Fn(u32) -> &'m [u32],
+    group_of: &FxHashMap<u32, u32>,
+) -> Vec<Keeper> {
+    let mut keepers = vec![Keeper::Nobody; components.count()];
+    for (&component, &group) in group_of {
+        if let Some(keeper) = keepers.get_mut(component as usize) {
+            *keeper = Keeper::Group(group);
+        }
+    }
+    for component in (0..components.count() as u32).rev() {
+        let keeper = keepers.get(component as usize).copied().unwrap_or(Keeper::Nobody);
+        for edge in members(component).iter().flat_map(|&node| graph.of(node)) {
+            let target = components.of(edge.target()).filter(|target| !group_of.contains_key(target));
+            if let (true, Some(target)) = (keeps_alive(edge.kind()), target)
+                && target != component
+                && let Some(kept) = keepers.get_mut(target as usize)
+            {
+                *kept = match *kept {
+                    Keeper::Nobody => keeper,
+                    same if same == keeper => same,
+                    other if keeper == Keeper::Nobody => other,
+                    _ => Keeper::Several,
+                };
+            }
+        }
+    }
+    keepers
 }
 
 impl Cycles {
@@ -299,4 +314,49 @@ fn order(answer: &mut Cycles) {
         let size = |group: &CycleGroup| (Reverse(group.total_bytes()), Reverse(group.objects));
         size(a).cmp(&size(b)).then_with(|| a.edges.cmp(&b.edges))
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Edge;
+
+    #[test]
+    fn what_is_in_no_cycle_belongs_to_the_group_that_reaches_it() {
+        // 0⇄1 and 2→2 are cycles. 0 keeps 3, which keeps 4; both cycles keep 5, which keeps 6; 1 refers weakly to 7,
+        // which only 2 keeps; 8 is kept by nothing.
+        let edges: [(u32, u32, EdgeKind); 10] = [
+            (0, 1, EdgeKind::Visited),
+            (1, 0, EdgeKind::Visited),
+            (2, 2, EdgeKind::Visited),
+            (0, 3, EdgeKind::Visited),
+            (3, 4, EdgeKind::Owned),
+            (1, 5, EdgeKind::Visited),
+            (2, 5, EdgeKind::Visited),
+            (5, 6, EdgeKind::Visited),
+            (1, 7, EdgeKind::Weak),
+            (2, 7, EdgeKind::Visited),
+        ];
+        let graph = Adjacency::build(9, |range, builder| {
+            for node in range {
+                for &(_, to, kind) in edges.iter().filter(|edge| edge.0 == node) {
+                    builder.edge(Edge::new(to, kind));
+                }
+                builder.end_node();
+            }
+        });
+        let components = components_within(&graph, &NodeSet::full(9), keeps_alive);
+        let groups = components.groups();
+        let component = |node| components.of(node).expect("all nodes take part");
+        for (of_first, of_second) in [(0, 1), (1, 0), (0, 0)] {
+            let group_of = FxHashMap::from_iter([(component(0), of_first), (component(2), of_second)]);
+            let keepers = keepers(&graph, &components, &|component| groups.of(component), &group_of);
+            let keeper = |node| keepers[component(node) as usize];
+            assert_eq!([0, 1, 3, 4].map(keeper), [Keeper::Group(of_first); 4]);
+            assert_eq!([2, 7].map(keeper), [Keeper::Group(of_second); 2]);
+            let both = if of_first == of_second { Keeper::Group(of_first) } else { Keeper::Several };
+            assert_eq!([5, 6].map(keeper), [both; 2]);
+            assert_eq!(keeper(8), Keeper::Nobody);
+        }
+    }
 }

@@ -51,8 +51,11 @@ pub fn paths(heap: Heap<'_, '_>, roots: &Roots, target: ObjectId, count: usize) 
         }
     }
     let best = holders.path_to(target.0);
-    // The search's own choice comes first: it weighs steps, lengths do not.
-    found.sort_by_key(|path| (Some(path) != best.as_ref(), path.len(), path.iter().rev().nth(1).copied()));
+    // The search's own choice comes first: it weighs steps too.
+    found.sort_by_cached_key(|path| {
+        let delay = path.first().map_or(0, |&root| roots.delay(root));
+        (Some(path) != best.as_ref(), delay + path.len(), path.iter().rev().nth(1).copied())
+    });
     found.truncate(count);
     let mut writer = PathWriter::new(heap);
     found.iter().map(|path| described(heap, roots, &mut writer, path)).collect()

@@ -154,6 +154,11 @@ impl Roots {
         self.origins.get(&node).copied().or_else(immortal)
     }
 
+    /// By how many steps a path from `node` counts more than one from `sys.modules`.
+    pub(super) fn delay(&self, node: u32) -> usize {
+        self.origin(node).map_or(delay::COUNT, delay_of)
+    }
+
     /// Roots from which paths begin, by the number of steps that such a path counts more; immortal objects that
     /// nothing else makes roots are last.
     pub(super) fn by_delay(&self) -> impl Iterator<Item = Vec<u32>> + '_ {

@@ -3,6 +3,7 @@
 //! Knows `subtype_traverse` (Objects/typeobject.c) and where attributes lie; refuses to know the C part of the type.
 
 use super::semantics::{ManagedDict, type_flags};
+use super::types::traversal_owner;
 use super::words::ReadField;
 use super::{Runtime, names};
 use crate::corefile::Address;
@@ -62,27 +63,13 @@ impl InstanceParts {
         let (space, l) = (&runtime.space, &runtime.layouts);
         let read = |address, field| space.field(address, field).unwrap_or(0);
         let flags = read(type_, l.type_.flags);
-        let has_gc = flags & type_flags::HAVE_GC != 0;
         let mut slots = Vec::new();
         let mut current = type_;
         while current != base && current != 0 {
             read_slots(runtime, current, &mut slots);
             current = read(current, l.type_.base);
         }
-        let base_is_heap_type = read(base, l.type_.flags) & type_flags::HEAPTYPE != 0;
-        let base_traverses = read(base, l.type_.traverse) != 0 && has_gc;
-        let type_edge = if by_machine && base_is_heap_type {
-            None
-        } else if flags & type_flags::HEAPTYPE == 0 {
-            // Instances of static types hold no reference to them.
-            None
-        } else if names::tp_name(runtime, type_) == VISITED_BY_HOLDER {
-            None
-        } else if has_gc && (type_ != base || base_traverses) {
-            Some(EdgeKind::Visited)
-        } else {
-            Some(EdgeKind::Owned)
-        };
+        let type_edge = type_edge(runtime, type_, base, by_machine);
         Self {
             slots: slots.into_boxed_slice(),
             dict: dict_place(runtime, type_, base),
@@ -102,6 +89,26 @@ impl InstanceParts {
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty() && self.dict == DictPlace::None && self.type_edge.is_none()
     }
+}
+
+/// What the reference from an instance of `type_` to the type itself is to the collector. A type made at run time is
+/// visited by the traversal it defines (bpo-40217), or, made by a class statement over a static one, by
+/// `subtype_traverse`; one that merely inherits a static type's traversal is not visited at all.
+fn type_edge(runtime: &Runtime<'_>, type_: Address, base: Address, by_machine: bool) -> Option<EdgeKind> {
+    let l = &runtime.layouts.type_;
+    let read = |address, field| runtime.space.field(address, field).unwrap_or(0);
+    let is_heap_type = |address| read(address, l.flags) & type_flags::HEAPTYPE != 0;
+    // Instances of static types hold no reference to them.
+    if !is_heap_type(type_) || names::tp_name(runtime, type_) == VISITED_BY_HOLDER {
+        return None;
+    }
+    let base_traverses = read(base, l.traverse) != 0;
+    let base_reports = base_traverses && is_heap_type(traversal_owner(runtime, base));
+    let class_reports = type_ != base && !(base_traverses && is_heap_type(base));
+    if read(type_, l.flags) & type_flags::HAVE_GC == 0 || !(base_reports || class_reports) {
+        return Some(EdgeKind::Owned);
+    }
+    (!(by_machine && base_reports)).then_some(EdgeKind::Visited)
 }
 
 /// Where the classes above `base` keep the attribute dict they add.

@@ -38,6 +38,8 @@ pub enum SizeRule {
     Frame,
     /// Generators, coroutines, async generators.
     Generator,
+    /// `numpy.ndarray`.
+    NumpyArray,
     /// `collections.deque`.
     Deque,
     /// A formula over members of a C module's struct, by number (see [`TypeTable::module_size`]).
@@ -66,6 +68,7 @@ const RULES: &[(&str, SizeRule)] = &[
     ("coroutine", SizeRule::Generator),
     ("async_generator", SizeRule::Generator),
     ("collections.deque", SizeRule::Deque),
+    ("numpy.ndarray", SizeRule::NumpyArray),
 ];
 
 impl SizeRule {
@@ -266,6 +269,7 @@ fn uncommon(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> Result<u
             };
             u64::from(l.generator.iframe.offset).saturating_add(frame_bytes(runtime, code)?)
         }
+        SizeRule::NumpyArray => info.basicsize.saturating_add(numpy_array(runtime, object)?),
         SizeRule::Deque => {
             let length = space.field(object, l.var_object.ob_size)?;
             let left = space.field(object, l.deque.leftindex)?;
@@ -307,4 +311,31 @@ fn frame_bytes(runtime: &Runtime<'_>, code: Address) -> Result<u64, ReadError> {
         None => space.small(code, l.code.nlocalsplus)?.saturating_add(space.small(code, l.code.stacksize)?),
     };
     Ok(fixed.saturating_add(slots.saturating_mul(8)))
+}
+
+/// What a numpy array owns outside itself: its shape and strides, and its data unless it is a view
+/// (numpy/core/src/multiarray/methods.c, `array_sizeof`; layout: numpy's stable ABI, numpy/ndarraytypes.h).
+fn numpy_array(runtime: &Runtime<'_>, object: Address) -> Result<u64, ReadError> {
+    /// `NPY_ARRAY_OWNDATA`.
+    const OWNS_DATA: u32 = 0x4;
+    let space = &runtime.space;
+    let rank = u64::from(space.read_u32(object.wrapping_add(24))?).min(64);
+    let shape = space.read_u64(object.wrapping_add(32))?;
+    let descr = space.read_u64(object.wrapping_add(56))?;
+    let own = rank * 2 * 8;
+    if space.read_u32(object.wrapping_add(64))? & OWNS_DATA == 0 {
+        return Ok(own);
+    }
+    // Up to numpy 1.x the item size is an int at +32, followed by the alignment; 2.x has 64 bits of flags there.
+    let old = space.read_u32(descr.wrapping_add(36))? != 0;
+    let item = if old {
+        u64::from(space.read_u32(descr.wrapping_add(32))?)
+    } else {
+        space.read_u64(descr.wrapping_add(40))?
+    };
+    let mut bytes = item;
+    for axis in 0..rank {
+        bytes = bytes.saturating_mul(space.read_u64(shape.wrapping_add(axis * 8))?);
+    }
+    Ok(own.saturating_add(bytes))
 }

@@ -529,6 +529,21 @@ fn ancestor_with_own_traverse(runtime: &Runtime<'_>, table: &TypeTable, type_: A
     current
 }
 
+/// The topmost base of `type_` that runs the same traversal: it has defined it. Types without one all inherit from
+/// `object`, which says nothing of their members, so they are their own.
+pub(super) fn traversal_owner(runtime: &Runtime<'_>, type_: Address) -> Address {
+    let (space, l) = (&runtime.space, &runtime.layouts.type_);
+    let traverse = space.field(type_, l.traverse).unwrap_or(0);
+    let mut owner = type_;
+    for _ in 0..MAX_BASES {
+        match space.field(owner, l.base) {
+            Ok(next) if next != 0 && traverse != 0 && space.field(next, l.traverse) == Ok(traverse) => owner = next,
+            _ => break,
+        }
+    }
+    owner
+}
+
 /// Longest chain of bases that is followed.
 const MAX_BASES: usize = 1000;
 
@@ -536,17 +551,7 @@ const MAX_BASES: usize = 1000;
 fn walk_of(runtime: &Runtime<'_>, flags: u64, base: Address, traverse: Address) -> Walk {
     let (space, l) = (&runtime.space, &runtime.layouts.type_);
     let fixed = |fields: &[FieldEdge]| Walk { fields: fields.into(), kind: WalkKind::Fixed };
-    // The topmost base that runs the same traversal has defined it. Types without one all inherit from `object`,
-    // which says nothing of their members.
-    let mut owner = base;
-    for _ in 0..MAX_BASES {
-        match space.field(owner, l.base) {
-            Ok(next) if next != 0 && traverse != 0 && space.field(next, l.traverse) == Ok(traverse) => {
-                owner = next
-            }
-            _ => break,
-        }
-    }
+    let owner = traversal_owner(runtime, base);
     let name = super::names::tp_name(runtime, owner);
     let own = runtime.is_own_code(traverse) || traverse == 0;
     if own {

@@ -5,8 +5,9 @@
 
 use super::{Confidence, MIN_BYTES, MIN_SHARE, Remedy, Suspect, SuspectKind, Suspects, share, sort};
 use crate::analysis::python_path::PathWriter;
+use crate::analysis::roots::Root;
 use crate::analysis::{Heap, Holders, Roots, keeps_alive};
-use crate::cpython::WalkKind;
+use crate::cpython::{RootKind, WalkKind};
 use crate::graph::DominatorTree;
 
 /// An object below that holds at least so much of what its owner holds is the next on the way down, in basis points.
@@ -33,7 +34,7 @@ pub fn retained_by_suspects(heap: Heap<'_, '_>, roots: &Roots, suspects: &mut Su
         }
     }
     let known: Vec<u32> = suspects.list.iter().filter_map(|suspect| Some(suspect.object?.0)).collect();
-    let points = accumulation_points(heap, &tree, &retained, suspects.heap_bytes, &known);
+    let points = accumulation_points(heap, roots, &tree, &retained, suspects.heap_bytes, &known);
     if !points.is_empty() {
         let holders = Holders::search(heap, roots, None);
         let mut writer = PathWriter::new(heap);
@@ -61,6 +62,7 @@ pub fn retained_by_suspects(heap: Heap<'_, '_>, roots: &Roots, suspects: &mut Su
 /// Where large parts of the heap spread out and no suspect is above or below that explains most of it.
 fn accumulation_points(
     heap: Heap<'_, '_>,
+    roots: &Roots,
     tree: &DominatorTree,
     retained: &[u64],
     heap_bytes: u64,
@@ -84,10 +86,7 @@ fn accumulation_points(
             .map(|&node| of(node))
             .sum();
         let above = known.contains(&point) || tree.dominators(point).any(|node| known.contains(&node));
-        let is_code = heap.id(point).is_none_or(|id| {
-            matches!(heap.type_of(id).walk.kind, WalkKind::Type | WalkKind::Module | WalkKind::Code)
-        });
-        if !above && !is_code && share(inside, of(point)) < MOST / 2 {
+        if !above && !is_structure(heap, roots, tree, point) && share(inside, of(point)) < MOST / 2 {
             points.push(point);
         }
     }
@@ -95,6 +94,19 @@ fn accumulation_points(
     points.truncate(MAX_OWNERS);
     points.retain(|&node| share(of(node), heap_bytes) >= MIN_SHARE);
     points
+}
+
+/// Whether an object belongs to the program's structure, which holds everything and explains nothing: modules and their
+/// namespaces, classes, code, what interpreters keep.
+fn is_structure(heap: Heap<'_, '_>, roots: &Roots, tree: &DominatorTree, node: u32) -> bool {
+    let kind = |node| heap.id(node).map(|id| heap.type_of(id).walk.kind);
+    let is_code = matches!(kind(node), None | Some(WalkKind::Type | WalkKind::Module | WalkKind::Code));
+    let of_module = tree.idom(node).and_then(kind) == Some(WalkKind::Module);
+    let of_interpreter = matches!(
+        roots.origin(node),
+        Some(Root::Reference(root)) if matches!(root.kind, RootKind::Interpreter(_))
+    );
+    is_code || of_module || of_interpreter
 }
 
 /// For every node the node below it that retains most.
