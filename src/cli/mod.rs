@@ -10,7 +10,8 @@ mod output;
 mod session;
 
 use args::{Arguments, Command, CoreArgument, DevCommand};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// What the program's exit status says.
@@ -54,6 +55,10 @@ pub fn run() -> Outcome {
     }
 }
 
+fn is_command(word: &Path) -> bool {
+    Arguments::command().get_subcommands().any(|command| word.as_os_str() == command.get_name())
+}
+
 fn execute(arguments: Arguments) -> anyhow::Result<()> {
     let Arguments { words, common, command } = arguments;
     if let Some(threads) = common.threads {
@@ -66,6 +71,9 @@ fn execute(arguments: Arguments) -> anyhow::Result<()> {
         }
         (None, [core]) => Command::Overview(CoreArgument { core: core.clone() }),
         (None, []) => anyhow::bail!("no core file was given; see `exuvia --help`"),
+        (None, [word, next, ..]) if is_command(next) => {
+            anyhow::bail!("{} stands before the command; try `exuvia {} {0}`", word.display(), next.display())
+        }
         (None, [word, ..]) => {
             anyhow::bail!("no command is called {}; `exuvia --help` lists them all", word.display())
         }

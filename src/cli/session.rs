@@ -1,9 +1,9 @@
 //! From options to an opened core: what every command begins with.
 
 use super::args::Common;
-use super::output::Progress;
+use super::output::{Progress, say};
 use crate::analysis::{Collection, Heap, Roots, Suspects, collect, suspects};
-use crate::corefile::{Inputs, SearchOptions};
+use crate::corefile::{Inputs, ModuleStatus, SearchOptions};
 use crate::cpython::Runtime;
 use crate::heap::{Census, HeapGraph, build_graph, census};
 use crate::layout::Table;
@@ -53,6 +53,11 @@ impl Opened {
         check_exists(common)?;
         progress.phase("opening the core and its modules");
         let inputs = Inputs::open(core, &options)?;
+        if let Some(warning) = wrong_executable(&inputs, common) {
+            progress.finish();
+            say(&warning);
+            progress = Progress::new(common.verbose);
+        }
         Ok(Self { inputs, table, progress })
     }
 
@@ -106,6 +111,25 @@ impl Session<'_> {
         let roots = Roots::named(heap, garbage);
         suspects(heap, &roots, garbage)
     }
+}
+
+/// Says that the program named with `--exe` is not used, as it is another build than the process ran.
+fn wrong_executable(inputs: &Inputs, common: &Common) -> Option<String> {
+    let named = common.exe.as_deref()?;
+    let module = inputs.executable()?;
+    let instead = match &module.status {
+        ModuleStatus::Matched { path } | ModuleStatus::Unverified { path, .. } if path == named => return None,
+        ModuleStatus::Matched { path } | ModuleStatus::Unverified { path, .. } => {
+            format!("{} is used", path.display())
+        }
+        _ => "none is used".to_owned(),
+    };
+    let build_id = module.build_id.as_ref().map_or(String::new(), |id| format!(" (build-id {id})"));
+    Some(format!(
+        "--exe {} is not the program of this core, {}{build_id}: refused; {instead}",
+        named.display(),
+        module.path
+    ))
 }
 
 /// A misspelt directory would only show as modules that are not found.

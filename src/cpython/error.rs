@@ -37,6 +37,15 @@ pub enum PythonError {
         /// The release found.
         version: super::PyVersion,
     },
+    /// The release is older than any that says which it is.
+    #[error(
+        "{module} holds a CPython older than 3.11, or was stripped of its exported symbols (there is no Py_Version): this \
+         release of exuvia decodes 3.11, 3.12 and 3.13"
+    )]
+    TooOld {
+        /// The module with `_PyRuntime`.
+        module: String,
+    },
     /// The build has no GIL.
     #[error("this is a free-threaded CPython {version}: only default (GIL) builds are decoded so far")]
     FreeThreaded {

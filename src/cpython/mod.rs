@@ -140,6 +140,8 @@ impl<'core> Runtime<'core> {
         let binaries = Binaries::new(inputs);
         let (module, address) = find_runtime(inputs, &binaries, table)?;
         let module_name = inputs.modules().get(module).map_or("", |module| module.name()).to_owned();
+        let symbol = |name: &str| find_symbol(&binaries, table, module, name);
+        let version = read_version(&space, symbol("Py_Version"), &module_name)?;
 
         let dwarf_source;
         let mut sources: Vec<&dyn LayoutSource> = Vec::new();
@@ -158,6 +160,10 @@ impl<'core> Runtime<'core> {
         }
         let layout_sources = sources.iter().map(|source| source.describe()).collect();
         let mut resolver = Resolver::new(sources);
+        // Objects of free-threaded builds have four words more; asked first, as most other fields differ too.
+        if resolver.required_size("PyObject|_object")? != 16 {
+            return Err(PythonError::FreeThreaded { version });
+        }
         let layouts = Layouts::resolve(&mut resolver)?;
         let shapes = Shapes::resolve(&mut resolver);
         if let Some(conflict) = resolver.conflict() {
@@ -165,20 +171,6 @@ impl<'core> Runtime<'core> {
         }
         let resolutions = resolver.resolved().to_vec();
 
-        let symbol = |name: &str| find_symbol(&binaries, table, module, name);
-        let version = symbol("Py_Version")
-            .and_then(|at| space.read_u64(at).ok())
-            .map(|hex| PyVersion(hex as u32))
-            .ok_or_else(|| PythonError::NoLayout {
-                module: module_name.clone(),
-                reason: "its constant Py_Version is neither in the core nor in the file".to_owned(),
-            })?;
-        if !version.is_supported() {
-            return Err(PythonError::Unsupported { version });
-        }
-        if layouts.object.size != 16 {
-            return Err(PythonError::FreeThreaded { version });
-        }
         let landmarks = Landmarks {
             type_type: symbol("PyType_Type").unwrap_or(0),
             object_type: symbol("PyBaseObject_Type").unwrap_or(0),
@@ -267,6 +259,20 @@ impl<'core> Runtime<'core> {
         }
         Ok(())
     }
+}
+
+/// The release, by the constant `Py_Version` (Python/getversion.c, since 3.11).
+fn read_version(
+    space: &AddressSpace<'_>,
+    constant: Option<Address>,
+    module: &str,
+) -> Result<PyVersion, PythonError> {
+    let address = constant.ok_or_else(|| PythonError::TooOld { module: module.to_owned() })?;
+    let version = space.read_u64(address).map(|hex| PyVersion(hex as u32)).map_err(|_| PythonError::NoLayout {
+        module: module.to_owned(),
+        reason: "its constant Py_Version is neither in the core nor in a file".to_owned(),
+    })?;
+    if version.is_supported() { Ok(version) } else { Err(PythonError::Unsupported { version }) }
 }
 
 /// A symbol from the module's file, else from the layout table made for it.

@@ -319,8 +319,8 @@ impl Coverage {
         let first =
             census.unreadable_examples.first().map_or(String::new(), |first| format!(", first {first}"));
         Some(format!(
-            "the size or references of {} objects could not be read{first}",
-            number::count(census.unreadable_objects)
+            "the size or references of {} could not be read{first}",
+            number::counted(census.unreadable_objects, "object", false)
         ))
     }
 
@@ -329,9 +329,9 @@ impl Coverage {
         let names = python.opaque_type_names.join(", ");
         match &self.census {
             Some(census) if census.opaque_objects > 0 => Some(format!(
-                "the references of {} objects are guessed from their memory, as nothing tells their layout{}; debug \
-                 information of their extension modules (--debug-dir) would make them exact",
-                number::count(census.opaque_objects),
+                "the references of {} are guessed from their memory, as nothing tells their layout{}; debug information \
+                 of their extension modules (--debug-dir) would make them exact",
+                number::counted(census.opaque_objects, "object", false),
                 if names.is_empty() { String::new() } else { format!(" (among them {names})") }
             )),
             Some(_) => None,

@@ -1,6 +1,6 @@
 //! `overview`: one screen that says what died, what was on its heap, and what to ask next.
 
-use super::table::{Align, Table};
+use super::page::columns;
 use super::threads::ThreadsReport;
 use super::types::TypesReport;
 use super::{CoreIdentity, Coverage, Page, Report, Tone, number};
@@ -402,11 +402,10 @@ impl Report for OverviewReport {
         self.render_threads(page);
         coverage.render_warnings(page, &["objects", "sizes", "references", "garbage", "stacks"]);
         page.heading("Next");
-        let mut table = Table::new(&[("command", Align::Left), ("answers", Align::Left)]);
+        let widest = self.next.iter().map(|step| columns(&step.command)).max().unwrap_or(0);
         for step in &self.next {
-            table.row(vec![step.command.clone(), step.answers.clone()]);
+            page.command(&step.command, widest, &step.answers);
         }
-        page.rows(&table);
     }
 }
 
@@ -519,10 +518,11 @@ impl OverviewReport {
             let label = if index == 0 { "Suspects" } else { "" };
             let size = number::bytes(suspect.bytes);
             let share = number::percent(suspect.share_permille);
-            page.pair(
-                label,
-                &format!("{} ({}): {size}, {share}, {}", suspect.path, suspect.type_name, suspect.evidence),
-            );
+            let type_name = match suspect.type_name.as_str() {
+                "" => String::new(),
+                name => format!(" ({name})"),
+            };
+            page.pair(label, &format!("{}{type_name}: {size}, {share}, {}", suspect.path, suspect.evidence));
             page.pair("", suspect.remedy);
         }
         let hidden = self.suspects_total - self.suspects.len() as u64;

@@ -117,13 +117,21 @@ impl Page {
         }
     }
 
-    /// The rows of a table without its headers, indented.
-    pub fn rows(&mut self, table: &Table) {
-        for line in table.lines(self.width.saturating_sub(2)).iter().skip(1) {
-            self.spaces(2);
-            self.text.push_str(line);
+    /// A command line, whole so that it can be copied, and behind it, or below if there is no room, what it is for.
+    /// `widest` is the length of the longest command that stands in the same list.
+    pub fn command(&mut self, command: &str, widest: usize, purpose: &str) {
+        let (command, purpose) = (escape(command), escape(purpose));
+        self.spaces(2);
+        self.text.push_str(&command);
+        let column = widest + 4;
+        if column + columns(&purpose) <= self.width {
+            self.spaces(column.saturating_sub(columns(&command) + 2));
+        } else {
             self.text.push('\n');
+            self.spaces(6);
         }
+        self.toned(Tone::Faint, &purpose);
+        self.text.push('\n');
     }
 
     /// A remark, such as how many rows are not shown.

@@ -3,7 +3,7 @@
 use super::header::type_name;
 use super::page::{columns, cut};
 use super::{CoreIdentity, Coverage, Hex, Page, Report, Tone, number, signal_name};
-use crate::corefile::{Address, Inputs, ThreadNote};
+use crate::corefile::{Address, CoreMaker, Inputs, ThreadNote};
 use crate::cpython::{
     Frame, PreviewLimits, ReadField, Runtime, ThreadState, Values, preview, thread_exceptions, thread_frames,
     thread_name,
@@ -132,7 +132,7 @@ impl ThreadsReport {
     /// Reads every stack.
     pub fn new(inputs: &Inputs, runtime: &Runtime<'_>, options: ThreadOptions) -> Self {
         let notes = &inputs.notes().threads;
-        let writer = Writer { runtime, notes, options };
+        let writer = Writer { inputs, runtime, options };
         let mut threads = Vec::new();
         let mut known = Vec::new();
         let mut threads_total = 0;
@@ -150,7 +150,7 @@ impl ThreadsReport {
         let others: Vec<OtherThread> = notes
             .iter()
             .filter(|note| !known.contains(&note.tid))
-            .map(|note| OtherThread { tid: note.tid, signal: signal_of(note) })
+            .map(|note| OtherThread { tid: note.tid, signal: signal_of(inputs, note) })
             .collect();
         Self {
             values: options.values == Values::Shown,
@@ -162,13 +162,17 @@ impl ThreadsReport {
     }
 }
 
-fn signal_of(note: &ThreadNote) -> Option<String> {
-    (note.signal != 0).then(|| signal_name(note.signal))
+/// The signal a thread was being given. The kernel notes the one the process died of for every thread, but puts the
+/// thread that got it first (Linux, fs/binfmt_elf.c, `fill_note_info`); GDB's are those it stopped the process by.
+fn signal_of(inputs: &Inputs, note: &ThreadNote) -> Option<String> {
+    let is_first = inputs.notes().threads.first().is_some_and(|first| first.tid == note.tid);
+    let is_told = is_first && note.signal != 0 && inputs.core().maker() != CoreMaker::Gcore;
+    is_told.then(|| signal_name(note.signal))
 }
 
 struct Writer<'r, 'core> {
+    inputs: &'r Inputs,
     runtime: &'r Runtime<'core>,
-    notes: &'r [ThreadNote],
     options: ThreadOptions,
 }
 
@@ -176,7 +180,8 @@ impl<'r> Writer<'r, '_> {
     /// The core's note of a thread, and how it was found. Its thread pointer tells it in any PID namespace
     /// (glibc: `pthread_self()` is that pointer).
     fn note_of(&self, thread: &ThreadState) -> Option<(&'r ThreadNote, &'static str)> {
-        let by = |holds: &dyn Fn(&ThreadNote) -> bool| self.notes.iter().find(|note| holds(note));
+        let by =
+            |holds: &dyn Fn(&ThreadNote) -> bool| self.inputs.notes().threads.iter().find(|note| holds(note));
         let pointer = by(&|note| thread.thread_id != 0 && note.registers.fs_base() == thread.thread_id);
         let native = || by(&|note| thread.native_id.is_some_and(|id| i64::from(note.tid) == id as i64));
         match pointer {
@@ -202,7 +207,7 @@ impl<'r> Writer<'r, '_> {
             name: thread_name(self.runtime, modules, thread),
             tid: note.map(|(note, _)| note.tid),
             tid_by: note.map(|(_, by)| by),
-            signal: note.and_then(|(note, _)| signal_of(note)),
+            signal: note.and_then(|(note, _)| signal_of(self.inputs, note)),
             holds_gil: thread.holds_gil,
             handled: exceptions.handled.map(|object| self.exception(object)),
             raised: exceptions.raised.map(|object| self.exception(object)),

@@ -1,6 +1,8 @@
-//! The integration tests: what holds for the sources, and for the program on damaged and wrong input.
+//! Tests of the program from outside (its command line, its documents, its messages, what it makes of damaged and wrong
+//! input), and of the sources themselves.
 //!
 //! What holds for the answers is in `tests/matrix`.
 
+mod cli;
 mod damaged;
 mod tidy;
