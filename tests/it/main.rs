@@ -5,4 +5,5 @@
 
 mod cli;
 mod damaged;
+mod readme;
 mod tidy;

@@ -27,31 +27,6 @@ struct Load {
     size: usize,
 }
 
-/// The smallest core there is: a process with one page of zeros and nothing else (ELF specification, "ELF Header",
-/// "Program Header").
-pub fn one_page() -> Vec<u8> {
-    let mut core = b"\x7fELF\x02\x01\x01".to_vec();
-    core.resize(16, 0);
-    for half in [4u16, 62] {
-        core.extend(half.to_le_bytes()); // ET_CORE, EM_X86_64
-    }
-    core.extend(1u32.to_le_bytes());
-    for word in [0u64, 64, 0] {
-        core.extend(word.to_le_bytes()); // entry, program headers, sections
-    }
-    core.extend(0u32.to_le_bytes());
-    for half in [64u16, PROGRAM_HEADER as u16, 1, 64, 0, 0] {
-        core.extend(half.to_le_bytes());
-    }
-    core.extend(LOAD.to_le_bytes());
-    core.extend((WRITE | 4).to_le_bytes());
-    for word in [PAGE as u64, 0x1000, 0, PAGE as u64, PAGE as u64, PAGE as u64] {
-        core.extend(word.to_le_bytes()); // offset, addresses, sizes, alignment
-    }
-    core.resize(2 * PAGE, 0);
-    core
-}
-
 /// Numbers that look random and are the same in every run (Steele et al., "Fast splittable pseudorandom number
 /// generators", 2014).
 pub struct SplitMix(pub u64);

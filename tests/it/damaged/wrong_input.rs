@@ -1,6 +1,7 @@
-//! What is no core of a supported Python, and questions that have no answer: one line, exit code 2, what to try.
+//! Real cores with something wrong about them, and questions that have no answer: one line, exit code 2, what to try.
+//!
+//! Files that are no cores at all are in `cli::bad_input`.
 
-use super::core_image::one_page;
 use super::program::{Fixture, exuvia, fixtures};
 use std::path::PathBuf;
 
@@ -40,53 +41,14 @@ fn ask(fixture: &Fixture, command: &str, rest: &[&str], words: &[&str]) {
 }
 
 #[test]
-fn a_file_that_is_not_there() {
-    refused(&["no-such-core"], &["no-such-core", "check the path"]);
-}
-
-#[test]
 fn a_directory() {
     refused(&[env!("CARGO_MANIFEST_DIR")], &["not a regular file"]);
-}
-
-#[test]
-fn an_empty_file() {
-    refused_content(b"", &["is empty", "ulimit -c"]);
-}
-
-#[test]
-fn a_text_file() {
-    refused_content(b"Traceback (most recent call last):\n", &["not an ELF file"]);
-}
-
-#[test]
-fn a_program_instead_of_a_core() {
-    refused(&[env!("CARGO_BIN_EXE_exuvia")], &["not a core file", "--exe"]);
-}
-
-#[test]
-fn a_core_of_another_machine() {
-    let mut bytes = first_fixture().core.bytes().to_vec();
-    bytes[18..20].copy_from_slice(&183u16.to_le_bytes());
-    refused_content(&bytes, &["AArch64", "x86-64"]);
-    bytes[18..20].copy_from_slice(&243u16.to_le_bytes());
-    refused_content(&bytes, &["machine 243", "x86-64"]);
-}
-
-#[test]
-fn a_core_cut_off_in_its_headers() {
-    refused_content(&first_fixture().core.bytes()[..100], &["ends inside its ELF headers"]);
 }
 
 #[test]
 fn a_compressed_core_cut_off() {
     let packed = std::fs::read(first_fixture().packed).expect("a committed core");
     refused_content(&packed[..packed.len() / 2], &["cannot decompress", "zstd -d"]);
-}
-
-#[test]
-fn a_process_without_python() {
-    refused_content(&one_page(), &["no CPython was found", "--exe"]);
 }
 
 #[test]
@@ -102,15 +64,6 @@ fn a_python_that_is_too_old_or_unknown() {
         let (layout, core) = (fixture.layout.to_str().expect("a path"), path.to_str().expect("a path"));
         refused(&["overview", "--layout", layout, core], &[&format!("3.{minor}."), "3.11, 3.12 and 3.13"]);
     }
-}
-
-#[test]
-fn a_layout_table_that_is_none() {
-    let fixture = first_fixture();
-    let (_directory, path) = file(b"PyObject 16\n");
-    let core = fixture.packed.to_str().expect("a path");
-    refused(&["--layout", path.to_str().expect("a path"), core], &["layout table", "dev layouts"]);
-    refused(&["--layout", "no-such-table", core], &["no-such-table", "dev layouts"]);
 }
 
 #[test]
@@ -147,12 +100,4 @@ fn a_path_that_leads_nowhere_says_what_is_nearest() {
 #[test]
 fn an_expression_that_cannot_be_read() {
     ask(&first_fixture(), "show", &["sys.modules[\"a\""], &["sys.modules"]);
-}
-
-#[test]
-fn directories_that_are_not_there() {
-    let fixture = first_fixture();
-    for option in ["--exe", "--sysroot", "--debug-dir"] {
-        ask(&fixture, "overview", &[option, "no-such-place"], &[option, "no-such-place"]);
-    }
 }
