@@ -1,3 +1,9 @@
-//! Tests of the program from outside: its command line, its documents, its messages.
+//! Tests of the program from outside (its command line, its documents, its messages, what it makes of damaged and wrong
+//! input), and of the sources themselves.
+//!
+//! What holds for the answers is in `tests/matrix`.
 
 mod cli;
+mod damaged;
+mod readme;
+mod tidy;

@@ -1,3 +1,5 @@
+//! The parser against expressions as people type them.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Names and paths resolved against built heaps.
+
 use super::super::parse::parse;
 use super::*;
 use std::collections::BTreeMap;

@@ -1,0 +1,254 @@
+"""Compare `exuvia dev dump` with an oracle that is not ours.
+
+    python3 oracle_compare.py EXUVIA ORACLE_DIR [--expect 3.11,3.12,3.13]
+
+ORACLE_DIR holds small.py and oracle.py (its README gives their file formats). For each interpreter
+that fixtures/make.py finds: run small.py, let it write what the interpreter says of its heap, take a
+core with gcore, dump that core with EXUVIA, and compare objects (type and size), referents, garbage,
+tracked objects and the allocator's figures.
+
+That oracle is written by a forked child, which runs Python before it looks. What this changes is
+listed object by object, and each is justified by the memory of the core, read here without EXUVIA
+(fixtures/elfcore.py): the core must not hold the object the child speaks of. Any difference that is
+not justified so fails. Exit status 0: none is left.
+"""
+import argparse
+import array
+import collections
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+
+sys.dont_write_bytecode = True
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(ROOT, "fixtures"))
+import elfcore  # noqa: E402
+import make  # noqa: E402
+
+TIME_LIMIT = 300                        # seconds for one program
+OB_REFCNT, OB_TYPE, LENGTH = 0, 8, 16   # PyObject, and the third word of str and tuple (Include/cpython)
+PRINT_KEYWORDS = ("sep", "end", "file", "flush")
+# What the child holds when it asks the allocator: block size -> (greatest difference, what it is).
+# That part of the oracle is text without addresses, so these cannot be told one by one.
+CHILD_BLOCKS = {
+    32: (16, "ints and floats: thread identities, the time, counts"),
+    48: (16, "short strings and lock objects of either side"),
+    64: (16, "strings; the dicts and tuples of gc.get_stats(), get_count() and get_threshold()"),
+    208: (1, "the keys of the child's dict of results"),
+}
+
+
+def numbers(path):
+    with open(path, "rb") as f:
+        return array.array("Q", f.read())
+
+
+def triples(path):
+    """id -> (id of type, size)"""
+    a = numbers(path)
+    return {a[k]: (a[k + 1], a[k + 2]) for k in range(0, len(a), 3)}
+
+
+def records(path):
+    """id -> Counter of referents"""
+    a, out, k = numbers(path), {}, 0
+    while k < len(a):
+        out[a[k + 1]] = collections.Counter(a[k + 2:k + 2 + a[k]])
+        k += 2 + a[k]
+    return out
+
+
+def size_classes(path):
+    """block size -> (pools, blocks in use)"""
+    out = {}
+    with open(path) as f:
+        for line in f:
+            words = line.split()
+            if len(words) == 5 and all(w.isdigit() for w in words):
+                out[int(words[1])] = (int(words[2]), int(words[3]))
+    return out
+
+
+class Comparison:
+    """One core against one oracle."""
+
+    def __init__(self, core, oracle, ours):
+        self.core = elfcore.Core(core)
+        with open(oracle + ".json") as f:
+            self.summary = json.load(f)
+        self.names = {row["type_id"]: row["type"] for row in self.summary["by_type_full"]}
+        self.names[0] = "no type"
+        self.closure = triples(oracle + ".objs.bin")
+        self.theirs = {**self.closure, **triples(oracle + ".more.bin")}
+        self.ours = triples(ours + ".objs.bin")
+        self.edges = records(oracle + ".edges.bin")
+        self.our_edges = records(ours + ".edges.bin")
+        self.garbage = set(numbers(oracle + ".garbage.bin"))
+        self.our_garbage = set(numbers(ours + ".garbage.bin"))
+        self.tracked = set(numbers(ours + ".tracked.bin"))
+        self.classes = size_classes(oracle + ".malloc.txt")
+        self.our_classes = size_classes(ours + ".malloc.txt")
+        self.explained, self.unexplained = [], []
+        self.gone = set()       # ids of the oracle under which the core has no such object
+        self.dropped = set()    # ids of the core that the child replaced before it looked
+        self.made_later = collections.Counter()     # block size -> objects the parent made after the fork
+
+    def note(self, reason, text):
+        (self.explained if reason else self.unexplained).append("%s: %s" % (text, reason or "UNEXPLAINED"))
+
+    def named(self, i):
+        type_id = self.theirs.get(i) or self.ours.get(i) or (0,)
+        return "%#x %s" % (i, self.names.get(type_id[0], "type at %#x" % type_id[0]))
+
+    def why_absent(self, i):
+        """Why the core cannot hold the object that the oracle calls i; None if it may."""
+        type_id, size = self.theirs[i]
+        refcount, there = self.core.word(i + OB_REFCNT), self.core.word(i + OB_TYPE)
+        if there is None:
+            return "the core has no memory there"
+        if there != type_id:
+            return "made by the child; the core has %s there" % self.names.get(there, "the type of no object")
+        if refcount == 0 or refcount >> 14 == i >> 14:
+            return "made by the child; in the core a free block (its first word is a free list's)"
+        if self.names.get(type_id) == "builtins.str":
+            length = self.core.word(i + LENGTH)
+            # A compact ASCII string is its head of 40 bytes (48 in 3.11), its characters and a zero.
+            if size - length not in (41, 49):
+                return "made by the child; the core has a string of %d characters there" % length
+        return None
+
+    def objects(self):
+        for i, expected in self.theirs.items():
+            if self.ours.get(i) != expected:
+                reason = self.why_absent(i)
+                if reason:
+                    self.gone.add(i)
+                self.note(reason, "object %s of %d bytes" % (self.named(i), expected[1]))
+
+    def referents(self):
+        for i, expected in self.edges.items():
+            found = self.our_edges.get(i, collections.Counter())
+            if found == expected or i in self.gone:
+                continue
+            missing, surplus = expected - found, found - expected
+            # The child put objects of its own in the place of others, which it let go.
+            replaced = (all(m in self.gone for m in missing)
+                        and all(s not in self.theirs or s in self.gone for s in surplus)
+                        and sum(missing.values()) == sum(surplus.values()))
+            if replaced:
+                self.dropped.update(surplus)
+            text = "referents of %s: %s in the place of %s" % (
+                self.named(i), ", ".join(map(self.named, surplus)), ", ".join(map(self.named, missing)))
+            self.note("the child's after-fork handlers replace them" if replaced else None, text)
+
+    def text(self, i):
+        """A short ASCII string of the core."""
+        length = self.core.word(i + LENGTH)
+        head = self.ours[i][1] - length - 1
+        return self.core.read(i + head, length).decode("ascii", "replace")
+
+    def tracked_sets(self):
+        for i in sorted(self.tracked - set(self.closure)):
+            reason = None
+            names = self.our_edges.get(i, ())
+            if i in self.dropped:
+                reason = "replaced by the child's after-fork handlers"
+            elif self.names.get(self.ours[i][0]) == "builtins.tuple" and len(names) == len(PRINT_KEYWORDS):
+                if {self.text(k) for k in names} == set(PRINT_KEYWORDS):
+                    reason = "keyword names of print(), made when the parent first prints, after the fork"
+                    self.made_later[self.ours[i][1] + 15 & ~15] += 1
+            self.note(reason, "tracked %s" % self.named(i))
+        known = len(self.tracked & set(self.closure))
+        # The rest of what is tracked in the child is the child's own; what cannot be tracked does not count.
+        atomic = ("builtins.int", "builtins.str", "builtins.float", "builtins.bytes")
+        own = sum(1 for i in self.gone if i in self.closure and self.names.get(self.theirs[i][0]) not in atomic)
+        if not 0 <= self.summary["tracked"] - known <= own:
+            self.note(None, "%d objects tracked in the child, %d of them in the core, at most %d the child's own"
+                      % (self.summary["tracked"], known, own))
+
+    def garbage_sets(self):
+        for i in sorted(self.garbage ^ self.our_garbage):
+            self.note(None, "garbage %s, %s" % (self.named(i), "not found" if i in self.garbage else "surplus"))
+
+    def allocator(self):
+        shifts = []
+        for size in sorted(set(self.classes) | set(self.our_classes)):
+            expected, found = self.classes.get(size, (0, 0)), self.our_classes.get(size, (0, 0))
+            if expected == found:
+                continue
+            bound, what = CHILD_BLOCKS.get(size, (0, None))
+            difference = expected[1] - found[1] + self.made_later[size]
+            fits = expected[0] == found[0] and abs(difference) <= bound
+            what = what or "listed above"
+            shifts.append("%d bytes %+d" % (size, difference))
+            self.note(what if fits else None, "blocks of %d bytes: %s pools and %s blocks, the oracle %s and %s"
+                      % (size, *found, *expected))
+        return shifts
+
+    def run(self):
+        self.objects()
+        self.referents()
+        self.tracked_sets()
+        self.garbage_sets()
+        shifts = self.allocator()
+        for line in self.explained:
+            print("    " + line)
+        for line in self.unexplained:
+            print("  ! " + line)
+        print("  %d objects: %d equal in type and size; %d records of referents; %d garbage; %d tracked;"
+              " allocator: %d classes, shifted: %s"
+              % (len(self.theirs), sum(self.ours.get(i) == o for i, o in self.theirs.items()), len(self.edges),
+                 len(self.our_garbage), len(self.tracked), len(self.classes), ", ".join(shifts) or "none"))
+        print("  %d differences explained one by one, %d unexplained"
+              % (len(self.explained), len(self.unexplained)), flush=True)
+        return not self.unexplained
+
+
+def take_core(interpreter, oracle_directory, directory):
+    """Run small.py and dump it. The path of the core."""
+    command = [interpreter.executable, "-B", os.path.join(oracle_directory, "small.py"),
+               "--oracle", os.path.join(directory, "OUT"), "--objs", "--edges"]
+    process = subprocess.Popen(command, cwd=directory, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGALRM, lambda *_: process.kill())
+    signal.alarm(TIME_LIMIT)
+    try:
+        ready = process.stdout.readline()
+        if not ready.startswith("READY") or "oracle=ok" not in ready:
+            raise SystemExit("%s: no oracle: %r" % (interpreter.version, ready))
+        subprocess.run(["gcore", "-o", "core", str(process.pid)], cwd=directory, check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return os.path.join(directory, "core.%d" % process.pid)
+    finally:
+        signal.alarm(0)
+        process.kill()
+        process.wait()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("exuvia")
+    parser.add_argument("oracle")
+    parser.add_argument("--expect", default="", metavar="MINOR,…", help="fail unless these are found")
+    options = parser.parse_args()
+    interpreters = make.found()
+    minors = {"%d.%d" % i.minor for i in interpreters}
+    missing = [m for m in options.expect.split(",") if m and m not in minors]
+    if missing or not interpreters:
+        raise SystemExit("no CPython %s with debug information was found" % ", ".join(missing or ["at all"]))
+    equal = True
+    for interpreter in interpreters:
+        with tempfile.TemporaryDirectory() as directory:
+            print("CPython %s" % interpreter.version, flush=True)
+            core = take_core(interpreter, os.path.abspath(options.oracle), directory)
+            ours = os.path.join(directory, "ours")
+            subprocess.run([os.path.abspath(options.exuvia), "dev", "dump", core, ours], check=True)
+            equal &= Comparison(core, os.path.join(directory, "OUT"), ours).run()
+    return 0 if equal else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
