@@ -3,7 +3,7 @@
 //! Knows which gaps bound which numbers; refuses to know what the numbers are.
 
 use super::{Hex, Page, number};
-use crate::corefile::{Inputs, ModuleStatus, PieceSource};
+use crate::corefile::{Inputs, ModuleStatus, Piece, PieceSource};
 use crate::cpython::{Runtime, WalkKind};
 use crate::heap::{Census, HeapGraph};
 use serde::Serialize;
@@ -50,6 +50,8 @@ pub struct MemoryCoverage {
     pub core_bytes: u64,
     /// Of it, in the files that were mapped.
     pub file_bytes: u64,
+    /// Of it, never written to, as far as can be told: the core leaves it out, though it has other memory of the kind.
+    pub untouched_bytes: u64,
     /// Of it, nowhere.
     pub missing_bytes: u64,
     /// Of what is missing, what the process could write to: objects may be lost with it.
@@ -165,8 +167,8 @@ impl Coverage {
                 .map(|cut| CutOff { expected_bytes: cut.expected, actual_bytes: cut.actual }),
             notes_complete: inputs.notes().complete,
             memory: match runtime {
-                Some(runtime) => memory(&runtime.space),
-                None => memory(&inputs.space()),
+                Some(runtime) => memory(inputs, &runtime.space),
+                None => memory(inputs, &inputs.space()),
             },
             modules: modules(inputs),
             python: runtime.map(python),
@@ -345,13 +347,19 @@ impl Coverage {
     }
 }
 
-fn memory(space: &crate::corefile::AddressSpace<'_>) -> MemoryCoverage {
+fn memory(inputs: &Inputs, space: &crate::corefile::AddressSpace<'_>) -> MemoryCoverage {
     let mut memory = MemoryCoverage::default();
+    let is_anonymous = |piece: &Piece<'_>| piece.writable && inputs.module_at(piece.start).is_none();
+    // The kernel leaves out memory that was never written to (fs/coredump.c, vma_dump_size), as it leaves out all
+    // anonymous memory when told to: then the core has none of it.
+    let whole = inputs.core().truncation().is_none();
+    let keeps_anonymous = whole && space.pieces().iter().any(|piece| piece.bytes.is_some() && is_anonymous(piece));
     for piece in space.pieces() {
         memory.mapped_bytes += piece.len;
         match (piece.bytes, piece.source) {
             (Some(_), PieceSource::Core) => memory.core_bytes += piece.len,
             (Some(_), PieceSource::Module(_)) => memory.file_bytes += piece.len,
+            (None, _) if keeps_anonymous && is_anonymous(piece) => memory.untouched_bytes += piece.len,
             (None, _) => {
                 memory.missing_bytes += piece.len;
                 if piece.writable {

@@ -385,10 +385,11 @@ fn render_coverage(page: &mut Page, coverage: &Coverage) {
     page.pair(
         "Memory",
         &format!(
-            "{} mapped: {} in the core, {} from files, {} missing ({} of it writable)",
+            "{} mapped: {} in the core, {} from files, {} never touched, {} missing ({} of it writable)",
             number::bytes(memory.mapped_bytes),
             number::bytes(memory.core_bytes),
             number::bytes(memory.file_bytes),
+            number::bytes(memory.untouched_bytes),
             number::bytes(memory.missing_bytes),
             number::bytes(memory.missing_writable_bytes),
         ),
