@@ -1,14 +1,14 @@
 //! From options to an opened core: what every command begins with.
 
 use super::args::Common;
-use super::output::{Progress, say};
+use super::output::Progress;
 use crate::analysis::{Collection, Heap, Roots, Suspects, collect, suspects};
 use crate::corefile::{Inputs, ModuleStatus, SearchOptions};
 use crate::cpython::Runtime;
 use crate::heap::{Census, HeapGraph, build_graph, census};
 use crate::layout::Table;
 use crate::report::{CoreIdentity, Coverage};
-use anyhow::Context;
+use anyhow::{Context, bail};
 use std::path::Path;
 
 /// Files of one run. Owns every mapping; the rest borrows from it.
@@ -53,10 +53,8 @@ impl Opened {
         check_exists(common)?;
         progress.phase("opening the core and its modules");
         let inputs = Inputs::open(core, &options)?;
-        if let Some(warning) = wrong_executable(&inputs, common) {
-            progress.finish();
-            say(&warning);
-            progress = Progress::new(common.verbose);
+        if let Some(refusal) = wrong_executable(&inputs, common) {
+            bail!(refusal);
         }
         Ok(Self { inputs, table, progress })
     }
@@ -113,7 +111,7 @@ impl Session<'_> {
     }
 }
 
-/// Says that the program named with `--exe` is not used, as it is another build than the process ran.
+/// Refuses the program named with `--exe` if it is another build than the process ran.
 fn wrong_executable(inputs: &Inputs, common: &Common) -> Option<String> {
     let named = common.exe.as_deref()?;
     let module = inputs.executable()?;
@@ -122,9 +120,9 @@ fn wrong_executable(inputs: &Inputs, common: &Common) -> Option<String> {
             return None;
         }
         ModuleStatus::Matched { path } | ModuleStatus::Unverified { path, .. } => {
-            format!("{} is used", path.display())
+            format!("without --exe, {} is used", path.display())
         }
-        _ => "none is used".to_owned(),
+        _ => "name the build that has this build-id, or leave --exe out".to_owned(),
     };
     let build_id = module.build_id.as_ref().map_or(String::new(), |id| format!(" (build-id {id})"));
     Some(format!(
