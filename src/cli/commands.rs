@@ -52,7 +52,7 @@ pub fn overview(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()>
     let threads = ThreadOptions { values: Values::Hidden, limit: common.limit.unwrap_or(OVERVIEW_THREADS) };
     let parts = OverviewParts {
         census: &census,
-        references: graph.forward.edges() as u64,
+        references: graph.forward.edges(),
         types: TypesReport::new(&session.runtime, &histogram, TypeSelection::default(), types, |_| true),
         garbage: &garbage,
         suspects: &suspects,

@@ -11,7 +11,7 @@ use crate::heap::{Census, build_graph, census};
 use anyhow::Context;
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Writes all files of `prefix`.
 ///
@@ -61,7 +61,7 @@ pub fn dump(runtime: &mut Runtime<'_>, prefix: &Path) -> anyhow::Result<()> {
     }
     out.finish()?;
 
-    let path = prefix.with_added_extension("malloc.txt");
+    let path = with_extension(prefix, "malloc.txt");
     std::fs::write(&path, malloc_text(&pymalloc)).with_context(|| format!("cannot write {}", path.display()))
 }
 
@@ -84,6 +84,14 @@ fn malloc_text(figures: &PymallocFigures) -> String {
     text
 }
 
+/// `PREFIX.extension`; the prefix keeps what looks like an extension of its own.
+fn with_extension(prefix: &Path, extension: &str) -> PathBuf {
+    let mut path = prefix.as_os_str().to_owned();
+    path.push(".");
+    path.push(extension);
+    PathBuf::from(path)
+}
+
 /// A file of u64 words.
 struct Words {
     file: BufWriter<File>,
@@ -92,7 +100,7 @@ struct Words {
 
 impl Words {
     fn create(prefix: &Path, extension: &str) -> anyhow::Result<Self> {
-        let path = prefix.with_added_extension(extension);
+        let path = with_extension(prefix, extension);
         let name = path.display().to_string();
         let file = File::create(&path).with_context(|| format!("cannot write {name}"))?;
         Ok(Self { file: BufWriter::with_capacity(1 << 20, file), name })

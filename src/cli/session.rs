@@ -118,7 +118,9 @@ fn wrong_executable(inputs: &Inputs, common: &Common) -> Option<String> {
     let named = common.exe.as_deref()?;
     let module = inputs.executable()?;
     let instead = match &module.status {
-        ModuleStatus::Matched { path } | ModuleStatus::Unverified { path, .. } if path == named => return None,
+        ModuleStatus::Matched { path } | ModuleStatus::Unverified { path, .. } if path == named => {
+            return None;
+        }
         ModuleStatus::Matched { path } | ModuleStatus::Unverified { path, .. } => {
             format!("{} is used", path.display())
         }

@@ -264,11 +264,12 @@ fn for_each_own(runtime: &Runtime<'_>, object: Address, each: &mut dyn FnMut(Add
 
 /// Calls `each` with every item, if there is a dict at `dict`.
 fn for_each_in_dict(runtime: &Runtime<'_>, dict: Address, each: &mut dyn FnMut(Address, Address)) {
-    if dict != 0 && has_flag(runtime, dict, type_flags::DICT_SUBCLASS) {
-        if let Ok(view) = DictItems::read(runtime, dict) {
-            // Items of an unreadable table are missing; those before them are not.
-            let _ = view.for_each(runtime, &mut *each);
-        }
+    if dict != 0
+        && has_flag(runtime, dict, type_flags::DICT_SUBCLASS)
+        && let Ok(view) = DictItems::read(runtime, dict)
+    {
+        // Items of an unreadable table are missing; those before them are not.
+        let _ = view.for_each(runtime, &mut *each);
     }
 }
 

@@ -281,7 +281,6 @@ layouts! {
         type_: optional("type"),
         dict: optional("tp_dict"),
         subclasses: optional("tp_subclasses"),
-        weaklist: optional("tp_weaklist"),
     }
     /// Include/cpython/dictobject.h.
     dict: Dict = "PyDictObject" {

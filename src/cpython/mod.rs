@@ -177,7 +177,10 @@ impl<'core> Runtime<'core> {
             none: symbol("_Py_NoneStruct").unwrap_or(0),
             capsule_type: symbol("PyCapsule_Type").unwrap_or(0),
             capsule_get_pointer: symbol("PyCapsule_GetPointer").unwrap_or(0),
-            set_dummy: symbol("_dummy_struct").or_else(|| symbol("_PySet_Dummy")).unwrap_or(0),
+            // Objects/setobject.c: the object itself is a local symbol, the pointer to it an exported one.
+            set_dummy: symbol("_dummy_struct")
+                .or_else(|| space.read_u64(symbol("_PySet_Dummy")?).ok())
+                .unwrap_or(0),
         };
         let mapped_bytes =
             space.pieces().iter().filter_map(|piece| piece.bytes).map(|bytes| bytes.len() as u64).sum();
@@ -268,10 +271,11 @@ fn read_version(
     module: &str,
 ) -> Result<PyVersion, PythonError> {
     let address = constant.ok_or_else(|| PythonError::TooOld { module: module.to_owned() })?;
-    let version = space.read_u64(address).map(|hex| PyVersion(hex as u32)).map_err(|_| PythonError::NoLayout {
-        module: module.to_owned(),
-        reason: "its constant Py_Version is neither in the core nor in a file".to_owned(),
-    })?;
+    let version =
+        space.read_u64(address).map(|hex| PyVersion(hex as u32)).map_err(|_| PythonError::NoLayout {
+            module: module.to_owned(),
+            reason: "its constant Py_Version is neither in the core nor in a file".to_owned(),
+        })?;
     if version.is_supported() { Ok(version) } else { Err(PythonError::Unsupported { version }) }
 }
 
@@ -315,8 +319,8 @@ fn find_runtime(
         modules.iter().filter(|module| module.elf_bytes().is_none()).map(|module| module.name()).collect();
     let mut hint = match missing.as_slice() {
         [] => String::new(),
-        [names @ ..] if names.len() <= MAX_NAMED => format!(" (not found or refused: {})", names.join(", ")),
-        [names @ ..] => {
+        names if names.len() <= MAX_NAMED => format!(" (not found or refused: {})", names.join(", ")),
+        names => {
             let first = names.get(..MAX_NAMED).unwrap_or_default().join(", ");
             format!(
                 " (not found or refused: {first} and {} more, see `exuvia info`)",

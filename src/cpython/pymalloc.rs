@@ -113,6 +113,9 @@ impl PymallocFigures {
     }
 }
 
+/// Of one allocator: the index of the interpreter that owns it, and the blocks it passed on to malloc, when readable.
+pub type RawBlocks = (usize, Option<i64>);
+
 /// Where one allocator keeps its arenas.
 #[derive(Clone, Copy, Debug)]
 struct Allocator {
@@ -127,7 +130,7 @@ struct Allocator {
 ///
 /// # Errors
 /// The arena tables cannot be found or read.
-pub fn arenas(runtime: &Runtime<'_>) -> Result<(Vec<Arena>, Vec<(usize, Option<i64>)>), PythonError> {
+pub fn arenas(runtime: &Runtime<'_>) -> Result<(Vec<Arena>, Vec<RawBlocks>), PythonError> {
     let (space, l) = (&runtime.space, &runtime.layouts.arena);
     let pool_size = runtime.semantics.pools.pool;
     let mut found = Vec::new();
@@ -220,22 +223,22 @@ pub fn for_each_pool<'core>(
     }
     let mut address = arena.first_pool;
     while address < arena.end_of_pools {
-        if let Ok(bytes) = runtime.space.slice(address, geometry.pool as usize) {
-            if let Some(pool) = Pool::read(runtime, address, bytes, arena.index) {
-                let live = pool.live_blocks(runtime);
-                if live.damaged {
-                    figures.damaged_pools += 1;
-                }
-                let class = pool.block_size / 16 - 1;
-                if let Some(entry) = figures.classes.get_mut(class as usize) {
-                    let capacity = (geometry.pool as u32 - runtime.layouts.pool.size) / pool.block_size;
-                    entry.block_size = pool.block_size;
-                    entry.pools += 1;
-                    entry.live_blocks += u64::from(pool.live_count);
-                    entry.free_blocks += u64::from(capacity.saturating_sub(pool.live_count));
-                }
-                on_pool(&pool, &live);
+        if let Ok(bytes) = runtime.space.slice(address, geometry.pool as usize)
+            && let Some(pool) = Pool::read(runtime, address, bytes, arena.index)
+        {
+            let live = pool.live_blocks(runtime);
+            if live.damaged {
+                figures.damaged_pools += 1;
             }
+            let class = pool.block_size / 16 - 1;
+            if let Some(entry) = figures.classes.get_mut(class as usize) {
+                let capacity = (geometry.pool as u32 - runtime.layouts.pool.size) / pool.block_size;
+                entry.block_size = pool.block_size;
+                entry.pools += 1;
+                entry.live_blocks += u64::from(pool.live_count);
+                entry.free_blocks += u64::from(capacity.saturating_sub(pool.live_count));
+            }
+            on_pool(&pool, &live);
         }
         address += geometry.pool;
     }

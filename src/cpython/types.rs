@@ -45,6 +45,9 @@ pub struct TypeInfo {
     pub has_finalizer: bool,
     /// `tp_del` is set: a legacy finalizer, which makes cycles uncollectable.
     pub has_legacy_finalizer: bool,
+    /// Made by a class statement: the collector tracks every live instance with a GC head from the start
+    /// (`PyType_GenericAlloc`, Objects/typeobject.c), and only untracks exact tuples and dicts.
+    pub by_class_statement: bool,
     /// Bytes in front of an instance: GC head and managed slots.
     pub preheader: u32,
     /// What a class statement adds to instances.
@@ -396,8 +399,6 @@ pub struct StaticParts {
     pub dict: Address,
     /// `tp_subclasses`.
     pub subclasses: Address,
-    /// `tp_weaklist`.
-    pub weaklist: Address,
 }
 
 /// Looks up a static builtin type's members in `interpreter`; `None` for types that keep them themselves.
@@ -418,7 +419,6 @@ pub fn static_parts(runtime: &Runtime<'_>, interpreter: usize, type_: Address) -
             return Some(StaticParts {
                 dict: read(l.static_type.dict)?,
                 subclasses: read(l.static_type.subclasses)?,
-                weaklist: read(l.static_type.weaklist)?,
             });
         }
     }
@@ -478,6 +478,7 @@ impl TypeInfo {
             traverse,
             has_finalizer: word(bytes, at(l.type_.finalize)) != 0,
             has_legacy_finalizer: word(bytes, at(l.type_.del)) != 0,
+            by_class_statement: address != base,
             preheader: runtime.semantics.preheader(flags),
             parts: InstanceParts::of(runtime, address, base, walk.kind == WalkKind::Machine),
             walk,
@@ -537,7 +538,9 @@ pub(super) fn traversal_owner(runtime: &Runtime<'_>, type_: Address) -> Address 
     let mut owner = type_;
     for _ in 0..MAX_BASES {
         match space.field(owner, l.base) {
-            Ok(next) if next != 0 && traverse != 0 && space.field(next, l.traverse) == Ok(traverse) => owner = next,
+            Ok(next) if next != 0 && traverse != 0 && space.field(next, l.traverse) == Ok(traverse) => {
+                owner = next
+            }
             _ => break,
         }
     }
@@ -549,7 +552,7 @@ const MAX_BASES: usize = 1000;
 
 /// How the C part of `base` is traversed: by our own knowledge of the type that defines its traversal, else by its code.
 fn walk_of(runtime: &Runtime<'_>, flags: u64, base: Address, traverse: Address) -> Walk {
-    let (space, l) = (&runtime.space, &runtime.layouts.type_);
+    let (_space, _l) = (&runtime.space, &runtime.layouts.type_);
     let fixed = |fields: &[FieldEdge]| Walk { fields: fields.into(), kind: WalkKind::Fixed };
     let owner = traversal_owner(runtime, base);
     let name = super::names::tp_name(runtime, owner);

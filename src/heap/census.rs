@@ -248,6 +248,10 @@ impl Scanner<'_, '_, '_, '_> {
                 let object = start + preheader as u64;
                 let gc_next = if preheader == 0 { 0 } else { word(bytes, preheader - 16) };
                 let gc_prev = if preheader == 0 { 0 } else { word(bytes, preheader - 8) };
+                if gc_next == 0 && info.has_gc() && info.by_class_statement {
+                    // Not tracked: a buffer that looks alike, or an instance that is being torn down.
+                    continue;
+                }
                 self.object(type_id, info, object, refcount, (gc_next, gc_prev));
                 return;
             }
@@ -290,7 +294,7 @@ impl Scanner<'_, '_, '_, '_> {
     }
 
     fn maybe_unknown_type(&mut self, candidate: Address) {
-        if candidate % 8 == 0 && candidate > 0xffff && is_type(self.runtime, candidate) {
+        if candidate.is_multiple_of(8) && candidate > 0xffff && is_type(self.runtime, candidate) {
             self.scan.unknown_types.push(candidate);
         }
     }
@@ -414,7 +418,7 @@ fn outside_object(
     let refcount = word(header, 0);
     let type_id = runtime.types.id_of(word(header, 8))?;
     let (count, _) = runtime.semantics.refcount(refcount);
-    if count == 0 || object % 8 != 0 {
+    if count == 0 || !object.is_multiple_of(8) {
         return None;
     }
     let info = runtime.types.get(type_id);

@@ -112,10 +112,11 @@ mod tests {
             ([a_first @ .., x], [b_first @ .., y]) => {
                 let mut best = naive(a_first, b_first) + usize::from(x != y);
                 best = best.min(naive(a_first, b) + 1).min(naive(a, b_first) + 1);
-                if let ([a_rest @ .., p], [b_rest @ .., q]) = (a_first, b_first) {
-                    if p == y && q == x {
-                        best = best.min(naive(a_rest, b_rest) + 1);
-                    }
+                if let ([a_rest @ .., p], [b_rest @ .., q]) = (a_first, b_first)
+                    && p == y
+                    && q == x
+                {
+                    best = best.min(naive(a_rest, b_rest) + 1);
                 }
                 best
             }

@@ -13,7 +13,7 @@ const HEADS: [u64; 3] = [0, 16, 32];
 
 /// Whether the words at the address read as an object's header: a refcount and a known type.
 pub fn is_object(runtime: &Runtime<'_>, address: Address) -> bool {
-    address % 8 == 0
+    address.is_multiple_of(8)
         && type_at(runtime, address).is_some()
         && runtime
             .space

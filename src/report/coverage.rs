@@ -195,7 +195,7 @@ impl Coverage {
     /// Adds what following all references found.
     pub fn add_references(&mut self, graph: &HeapGraph) {
         self.references = Some(ReferenceCoverage {
-            edges: graph.forward.edges() as u64,
+            edges: graph.forward.edges(),
             dangling: graph.dangling,
             partial_objects: graph.partial,
         });

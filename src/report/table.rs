@@ -111,7 +111,7 @@ mod tests {
         let mut table = Table::new(&[("count", Align::Right), ("type", Align::Left)]);
         table.row(vec!["7".to_owned(), "a.module.with.a.long.name.Class".to_owned()]);
         table.row(vec!["1,234,567".to_owned(), "dict".to_owned()]);
-        assert_eq!(table.lines(30), ["    count  type", "        7  a.module.…me.Class", "1,234,567  dict"]);
+        assert_eq!(table.lines(30), ["    count  type", "        7  a.module.…ame.Class", "1,234,567  dict"]);
     }
 
     #[test]

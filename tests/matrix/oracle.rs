@@ -20,12 +20,9 @@ pub struct Oracle {
 
 #[derive(Debug, Deserialize)]
 pub struct Summary {
-    pub hexversion: u64,
     pub allocated_blocks: i64,
     pub gc: Gc,
-    pub collect: Collect,
     pub looking: Looking,
-    pub interpreters: Vec<InterpreterSummary>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -42,17 +39,6 @@ pub struct Stats {
     pub collections: u64,
     pub collected: u64,
     pub uncollectable: u64,
-}
-
-#[derive(Debug, Deserialize)]
-pub struct Collect {
-    pub finalized_and_resurrected: Vec<(u64, String)>,
-}
-
-#[derive(Debug, Deserialize)]
-pub struct InterpreterSummary {
-    pub id: i64,
-    pub collect: Option<Collect>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -209,10 +195,10 @@ impl Oracle {
             let numbers: Vec<u64> = line.split_whitespace().map_while(|word| word.parse().ok()).collect();
             if let [class, size, pools, used, free] = numbers[..] {
                 classes.push((class, size, pools, used, free));
-            } else if let Some((name, value)) = line.split_once('=') {
-                if let Ok(value) = value.trim().replace(',', "").parse() {
-                    totals.entry(name.trim().to_owned()).or_insert(value);
-                }
+            } else if let Some((name, value)) = line.split_once('=')
+                && let Ok(value) = value.trim().replace(',', "").parse()
+            {
+                totals.entry(name.trim().to_owned()).or_insert(value);
             }
         }
         (classes, totals)

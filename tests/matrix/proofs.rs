@@ -281,11 +281,11 @@ impl View<'_, '_> {
         let objects = &self.census.objects;
         let mut held = NodeSet::new(objects.len());
         roots(self.runtime, &mut |root| {
-            if root.kind == RootKind::Frame && matches!(root.slot, Some(Slot::Local { .. } | Slot::Stack(_)))
+            if root.kind == RootKind::Frame
+                && matches!(root.slot, Some(Slot::Local { .. } | Slot::Stack(_)))
+                && let Some(id) = objects.find(root.target)
             {
-                if let Some(id) = objects.find(root.target) {
-                    held.insert(id.0);
-                }
+                held.insert(id.0);
             }
         });
         let mut mine = NodeSet::new(objects.len());

@@ -171,10 +171,10 @@ impl<'core> Painter<'_, 'core> {
         let mut found = vec![0; keys.len()];
         let _ = view.for_each(self.runtime, |key, value| {
             // The node and the table share the key object.
-            if let Some(index) = keys.iter().position(|&candidate| candidate == key) {
-                if let Some(slot) = found.get_mut(index) {
-                    *slot = value;
-                }
+            if let Some(index) = keys.iter().position(|&candidate| candidate == key)
+                && let Some(slot) = found.get_mut(index)
+            {
+                *slot = value;
             }
         });
         if view.used == 0 {

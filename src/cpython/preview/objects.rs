@@ -225,9 +225,11 @@ impl Painter<'_, '_> {
     pub(super) fn exception(&mut self, object: Address, type_: Address) {
         self.push_short_name(type_);
         let arguments = self.runtime.space.field(object, self.runtime.layouts.exception.args).unwrap_or(0);
-        let items = has_flag(self.runtime, arguments, type_flags::TUPLE_SUBCLASS)
-            .then(|| tuple_items(self.runtime, arguments).unwrap_or_default())
-            .unwrap_or_default();
+        let items = if has_flag(self.runtime, arguments, type_flags::TUPLE_SUBCLASS) {
+            tuple_items(self.runtime, arguments).unwrap_or_default()
+        } else {
+            Default::default()
+        };
         self.push("(");
         if !items.is_empty() {
             self.nested(object, |painter| {
