@@ -42,6 +42,7 @@ fn its_demonstrations_are_what_the_program_prints() {
 
 #[test]
 fn demonstrations_are_found() {
-    let readme = "a\n```console\n$ cargo run --release -- types core\n 1  \n\n```\nb\n```console\n$ make\n```\n";
+    let readme =
+        "a\n```console\n$ cargo run --release -- types core\n 1  \n\n```\nb\n```console\n$ make\n```\n";
     assert_eq!(demonstrations(readme), [("types core", " 1".to_owned())]);
 }

@@ -94,7 +94,8 @@ impl Damaged<'_> {
         let run = run(&["dev", "dump"], core, &self.fixture.layout, &prefix);
         assert_orderly(&run, self.what);
         let words = |extension: &str| -> Vec<u64> {
-            let bytes = std::fs::read(prefix.with_added_extension(extension)).expect("a file of the dump");
+            let file = self.directory.join(format!("sets.{extension}"));
+            let bytes = std::fs::read(file).expect("a file of the dump");
             bytes.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("8 bytes"))).collect()
         };
         let objects = |triples: Vec<u64>| triples.chunks_exact(3).map(|triple| triple[0]).collect();
