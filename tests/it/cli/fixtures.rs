@@ -29,7 +29,7 @@ fn an_executable_of_another_build_is_refused_by_name() {
     ]);
     let message = stderr(&output);
     assert!(message.contains("is not the program of this core") && message.contains("refused"), "{message}");
-    assert!(output.status.success(), "{message}");
+    assert_eq!(output.status.code(), Some(2), "{message}");
 }
 
 #[test]
