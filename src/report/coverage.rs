@@ -353,7 +353,8 @@ fn memory(inputs: &Inputs, space: &crate::corefile::AddressSpace<'_>) -> MemoryC
     // The kernel leaves out memory that was never written to (fs/coredump.c, vma_dump_size), as it leaves out all
     // anonymous memory when told to: then the core has none of it.
     let whole = inputs.core().truncation().is_none();
-    let keeps_anonymous = whole && space.pieces().iter().any(|piece| piece.bytes.is_some() && is_anonymous(piece));
+    let keeps_anonymous =
+        whole && space.pieces().iter().any(|piece| piece.bytes.is_some() && is_anonymous(piece));
     for piece in space.pieces() {
         memory.mapped_bytes += piece.len;
         match (piece.bytes, piece.source) {
