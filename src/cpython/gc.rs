@@ -6,6 +6,7 @@ use super::interpreter::Interpreter;
 use super::words::{ReadField, at, word};
 use super::{GC_HEAD_SIZE, Runtime};
 use crate::corefile::{Address, ReadError};
+use rustc_hash::FxHashSet;
 
 /// Low bits of `_gc_next` and `_gc_prev` that are flags (Include/internal/pycore_gc.h).
 const POINTER_MASK: u64 = !3;
@@ -98,6 +99,8 @@ pub struct GcList {
     pub generation: Generation,
     /// Objects in list order (the object, not its GC head).
     pub objects: Vec<Address>,
+    /// Their types, each once.
+    pub types: FxHashSet<Address>,
     /// Where the walk had to stop before it came round: links that contradict each other or are unreadable.
     pub broken_at: Option<Address>,
 }
@@ -156,37 +159,50 @@ pub fn walk_lists(runtime: &Runtime<'_>) -> Vec<GcList> {
     for (index, interpreter) in runtime.interpreters.iter().enumerate() {
         for generation in Generation::LISTS {
             let head = list_head(runtime, interpreter, generation);
-            let (objects, broken_at) = walk(runtime, head, interpreter.gc.collecting);
-            lists.push(GcList { interpreter: index, generation, objects, broken_at });
+            let mut list = GcList {
+                interpreter: index,
+                generation,
+                objects: Vec::new(),
+                types: FxHashSet::default(),
+                broken_at: None,
+            };
+            list.broken_at = walk(runtime, head, interpreter.gc.collecting, &mut list);
+            lists.push(list);
         }
     }
     lists
 }
 
-/// Follows `_gc_next` from `head` until it comes round.
+/// Follows `_gc_next` from `head` until it comes round, and fills `list`. Where it had to stop before, it says.
 ///
 /// At rest every step is checked against `_gc_prev`, which also rules out a ring that leaves out the head. During a
-/// collection `_gc_prev` may hold counts, so there only the number of steps bounds the walk.
-fn walk(runtime: &Runtime<'_>, head: Address, collecting: bool) -> (Vec<Address>, Option<Address>) {
-    let l = &runtime.layouts.gc_head;
+/// collection `_gc_prev` may hold counts, so there only the number of steps bounds the walk. The type is read on the
+/// way: it stands beside the GC head, and a second pass over all objects would cost as much as this one.
+fn walk(runtime: &Runtime<'_>, head: Address, collecting: bool, list: &mut GcList) -> Option<Address> {
+    let l = &runtime.layouts;
     let bound = runtime.mapped_bytes / 32 + 1;
-    let mut objects = Vec::new();
+    let length = (GC_HEAD_SIZE + u64::from(l.object.size)) as usize;
+    let type_at = GC_HEAD_SIZE as usize + at(l.object.type_);
     let mut previous = head;
-    let Ok(mut current) = runtime.space.field(head, l.next) else { return (objects, Some(head)) };
+    let mut last_type = 0;
+    let Ok(mut current) = runtime.space.field(head, l.gc_head.next) else { return Some(head) };
     loop {
         current &= POINTER_MASK;
         if current == head {
-            return (objects, None);
+            return None;
         }
-        let Ok(bytes) = runtime.space.slice(current, GC_HEAD_SIZE as usize) else {
-            return (objects, Some(previous));
-        };
-        let agrees = word(bytes, at(l.prev)) & POINTER_MASK == previous;
-        if (!agrees && !collecting) || objects.len() as u64 >= bound {
-            return (objects, Some(previous));
+        let Ok(bytes) = runtime.space.slice(current, length) else { return Some(previous) };
+        let agrees = word(bytes, at(l.gc_head.prev)) & POINTER_MASK == previous;
+        if (!agrees && !collecting) || list.objects.len() as u64 >= bound {
+            return Some(previous);
         }
-        objects.push(current.wrapping_add(GC_HEAD_SIZE));
+        list.objects.push(current.wrapping_add(GC_HEAD_SIZE));
+        let type_ = word(bytes, type_at);
+        if type_ != last_type {
+            last_type = type_;
+            list.types.insert(type_);
+        }
         previous = current;
-        current = word(bytes, at(l.next));
+        current = word(bytes, at(l.gc_head.next));
     }
 }

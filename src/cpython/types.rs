@@ -152,7 +152,7 @@ pub struct TypeTable {
 }
 
 impl TypeTable {
-    /// Finds every type: what the collector lists, what instances refer to, and all subclasses of `object`.
+    /// Finds every type: those of the objects on the collector's lists, and all subclasses of `object`.
     ///
     /// # Errors
     /// The type `type` or `object` cannot be read.
@@ -160,21 +160,8 @@ impl TypeTable {
         let mut search = TypeSearch { runtime, known: FxHashSet::default(), pending: Vec::new() };
         search.add(runtime.landmarks.type_type);
         search.add(runtime.landmarks.object_type);
-        let type_at = at(runtime.layouts.object.type_);
         for list in &runtime.gc_lists {
-            let mut last = 0;
-            for &object in &list.objects {
-                let Ok(bytes) = runtime.space.slice(object, 16) else { continue };
-                let type_ = word(bytes, type_at);
-                if type_ == last {
-                    continue;
-                }
-                last = type_;
-                search.add(type_);
-                if search.is_metatype(type_) {
-                    search.add(object);
-                }
-            }
+            list.types.iter().for_each(|&type_| search.add(type_));
         }
         search.close();
         let mut addresses: Vec<Address> = search.known.into_iter().collect();
@@ -347,11 +334,6 @@ impl TypeSearch<'_, '_> {
             self.known.insert(candidate);
             self.pending.push(candidate);
         }
-    }
-
-    fn is_metatype(&self, type_: Address) -> bool {
-        let flags = self.runtime.space.field(type_, self.runtime.layouts.type_.flags);
-        flags.is_ok_and(|flags| flags & type_flags::TYPE_SUBCLASS != 0)
     }
 
     fn close(&mut self) {
