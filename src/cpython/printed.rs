@@ -61,7 +61,7 @@ impl Runtime<'_> {
         let found = self.binaries.symbols(self.module).and_then(|symbols| symbols.find(name));
         let size = match found {
             Some(symbol) => symbol.size,
-            None => self.table?.symbol(&self.module_name, name)?.1,
+            None => self.table.as_deref()?.symbol(&self.module_name, name)?.1,
         };
         Some(TableSymbol { name: name.to_owned(), address, size })
     }
@@ -75,7 +75,8 @@ mod tests {
     #[test]
     fn every_symbol_that_is_asked_for_is_printed() {
         let sources = [
-            include_str!("mod.rs"),
+            include_str!("open.rs"),
+            include_str!("landmarks.rs"),
             include_str!("types.rs"),
             include_str!("pymalloc.rs"),
             include_str!("roots.rs"),
@@ -86,7 +87,7 @@ mod tests {
                 assert!(SYMBOLS.contains(&name), "{name} is not printed");
             }
         }
-        let probed = include_str!("mod.rs")
+        let probed = include_str!("probe.rs")
             .split("(\"Py")
             .skip(1)
             .map(|rest| rest.split('"').next().unwrap_or_default());

@@ -221,7 +221,7 @@ impl ModuleSize {
         if let Some(dwarf) = &dwarf {
             sources.push(dwarf);
         }
-        if let Some(table) = runtime.table {
+        if let Some(table) = runtime.table.as_deref() {
             sources.push(table);
         }
         let start = match formula.start {

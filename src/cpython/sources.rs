@@ -1,0 +1,78 @@
+//! From where the layouts of one interpreter are learnt: debug information, a layout table, what the process says of itself.
+//!
+//! Knows the order of trust and what the sources must agree on; refuses to know what the structs mean.
+
+use super::layouts::Layouts;
+use super::shapes::Shapes;
+use super::{PyVersion, PythonError};
+use crate::corefile::{Address, AddressSpace};
+use crate::debuginfo::Binaries;
+use crate::layout::{DwarfSource, LayoutSource, Resolution, Resolver, Table};
+
+/// Everything that was asked of the sources, with how they answered.
+#[derive(Debug)]
+pub(super) struct Learnt {
+    /// Offsets of every struct.
+    pub layouts: Layouts,
+    /// Fixed reference fields of the interpreter's own types.
+    pub shapes: Shapes,
+    /// Every question with its answer and origin.
+    pub resolutions: Vec<Resolution>,
+    /// Descriptions of the sources, most trusted first.
+    pub sources: Vec<String>,
+}
+
+/// Asks the debug information of `module` (or of its own debug file), then `table`.
+///
+/// # Errors
+/// No source, a required field that none has, or two that contradict each other.
+pub(super) fn learn(
+    binaries: &Binaries<'_>,
+    module: usize,
+    module_name: &str,
+    table: Option<&Table>,
+    version: PyVersion,
+) -> Result<Learnt, PythonError> {
+    let dwarf_source;
+    let mut sources: Vec<&dyn LayoutSource> = Vec::new();
+    match (binaries.dwarf(module), table) {
+        (Ok(index), _) => {
+            dwarf_source = DwarfSource::new(index, module_name);
+            sources.push(&dwarf_source);
+        }
+        (Err(_), Some(_)) => {}
+        (Err(reason), None) => {
+            return Err(PythonError::NoLayout { module: module_name.to_owned(), reason: reason.to_owned() });
+        }
+    }
+    if let Some(table) = table {
+        sources.push(table);
+    }
+    let descriptions = sources.iter().map(|source| source.describe()).collect();
+    let mut resolver = Resolver::new(sources);
+    // Objects of free-threaded builds have four words more; asked first, as most other fields differ too.
+    if resolver.required_size("PyObject|_object")? != 16 {
+        return Err(PythonError::FreeThreaded { version });
+    }
+    let layouts = Layouts::resolve(&mut resolver)?;
+    let shapes = Shapes::resolve(&mut resolver);
+    if let Some(conflict) = resolver.conflict() {
+        return Err(conflict.into());
+    }
+    Ok(Learnt { layouts, shapes, resolutions: resolver.resolved().to_vec(), sources: descriptions })
+}
+
+/// The release, by the constant `Py_Version` (Python/getversion.c, since 3.11).
+pub(super) fn read_version(
+    space: &AddressSpace<'_>,
+    constant: Option<Address>,
+    module: &str,
+) -> Result<PyVersion, PythonError> {
+    let address = constant.ok_or_else(|| PythonError::TooOld { module: module.to_owned() })?;
+    let version =
+        space.read_u64(address).map(|hex| PyVersion(hex as u32)).map_err(|_| PythonError::NoLayout {
+            module: module.to_owned(),
+            reason: "its constant Py_Version is neither in the core nor in a file".to_owned(),
+        })?;
+    if version.is_supported() { Ok(version) } else { Err(PythonError::Unsupported { version }) }
+}
