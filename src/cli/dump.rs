@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// The heap cannot be read, or a file cannot be written.
 pub fn dump(runtime: &mut Runtime<'_>, prefix: &Path) -> anyhow::Result<()> {
-    let Census { objects, pymalloc, .. } = census(runtime)?;
+    let Census { objects, figures, .. } = census(runtime)?;
     let mut out = Words::create(prefix, "objs.bin")?;
     for id in objects.ids() {
         let type_ = runtime.types.get(objects.type_id(id)).address;
@@ -62,7 +62,8 @@ pub fn dump(runtime: &mut Runtime<'_>, prefix: &Path) -> anyhow::Result<()> {
     out.finish()?;
 
     let path = with_extension(prefix, "malloc.txt");
-    std::fs::write(&path, malloc_text(&pymalloc)).with_context(|| format!("cannot write {}", path.display()))
+    std::fs::write(&path, malloc_text(&figures.pymalloc))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// The allocator's figures, in the words of `sys._debugmallocstats()`.

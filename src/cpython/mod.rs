@@ -5,6 +5,7 @@
 //! is decided in [`semantics`], the only file here that compares versions.
 
 mod attributes;
+mod blocks;
 mod bounds;
 mod dict;
 mod error;
@@ -38,6 +39,9 @@ mod values;
 mod words;
 
 pub use attributes::{AttributeName, Lookup, class_namespaces, get_attribute, instance_attributes, lookup};
+pub use blocks::{
+    AllocatorFigures, Area, Contents, LiveBlocks, PaddedBlock, Region, Regions, for_each_area, regions,
+};
 pub use bounds::{Bound, bound_of};
 pub use dict::{DictItems, DictTable, dict_get, dict_items};
 pub use error::PythonError;
@@ -56,7 +60,7 @@ pub use names::type_module;
 pub use preview::{
     Preview, PreviewLimits, Values, escape_text, float_repr, preview, quote_bytes, quote_text,
 };
-pub use pymalloc::{Arena, ClassFigures, LiveBlocks, Pool, PymallocFigures, arenas, for_each_pool};
+pub use pymalloc::{Arena, ClassFigures, PymallocFigures, RawBlocks};
 pub use references::{Attributes, Disagreement, Gap, References, Referent, dict_slot, managed_place};
 pub use roots::{RootKind, RootReference, roots};
 pub use semantics::{PyVersion, Semantics, type_flags};

@@ -2,6 +2,7 @@
 //!
 //! Knows Objects/obmalloc.c's arenas and pool headers; refuses to know what a block holds.
 
+use super::blocks::{Area, Contents, LiveBlocks};
 use super::words::{ReadField, at, half, word};
 use super::{PythonError, Runtime};
 use crate::corefile::Address;
@@ -10,7 +11,7 @@ use crate::corefile::Address;
 const DUMMY_SIZE_INDEX: u32 = 0xffff;
 /// Number of size classes: blocks of 16 to 512 bytes.
 const SIZE_CLASSES: u32 = 32;
-/// Words of a bitmap with one bit for each possible block start of a pool.
+/// Words of a bitmap with one bit for each block of a pool.
 const POOL_BITMAP_WORDS: usize = 16;
 
 /// One arena with memory.
@@ -34,15 +35,12 @@ pub struct Arena {
 
 /// What a pool says of itself.
 #[derive(Clone, Copy, Debug)]
-pub struct Pool<'a> {
-    /// Its first byte in the dead process.
-    pub address: Address,
-    /// Its bytes, header first.
-    pub bytes: &'a [u8],
-    /// Bytes of each block.
-    pub block_size: u32,
-    /// Live blocks by the header's own count.
-    pub live_count: u32,
+struct Pool<'a> {
+    address: Address,
+    bytes: &'a [u8],
+    block_size: u32,
+    /// By the header's own count.
+    live_count: u32,
     first_free: u64,
     next_offset: u32,
 }
@@ -205,11 +203,11 @@ fn allocators(runtime: &Runtime<'_>) -> Result<Vec<Allocator>, PythonError> {
     Ok(found)
 }
 
-/// Calls `on_pool` for each pool of `arena` that is in use, and returns the arena's figures.
+/// Calls `on_area` for each pool of `arena` that is in use, and returns the arena's figures.
 pub fn for_each_pool<'core>(
     runtime: &Runtime<'core>,
     arena: &Arena,
-    mut on_pool: impl FnMut(&Pool<'core>, &LiveBlocks),
+    mut on_area: impl FnMut(&Area<'core>, &LiveBlocks<'_>),
 ) -> PymallocFigures {
     let geometry = runtime.semantics.pools;
     let mut figures = PymallocFigures {
@@ -226,8 +224,8 @@ pub fn for_each_pool<'core>(
         if let Ok(bytes) = runtime.space.slice(address, geometry.pool as usize)
             && let Some(pool) = Pool::read(runtime, address, bytes, arena.index)
         {
-            let live = pool.live_blocks(runtime);
-            if live.damaged {
+            let free = pool.free_blocks(runtime.layouts.pool.size);
+            if free.damaged {
                 figures.damaged_pools += 1;
             }
             let class = pool.block_size / 16 - 1;
@@ -238,7 +236,14 @@ pub fn for_each_pool<'core>(
                 entry.live_blocks += u64::from(pool.live_count);
                 entry.free_blocks += u64::from(capacity.saturating_sub(pool.live_count));
             }
-            on_pool(&pool, &live);
+            let block_size = pool.block_size as usize;
+            let live = LiveBlocks {
+                free: &free.bits,
+                first: runtime.layouts.pool.size as usize,
+                count: free.carved as usize,
+                step: block_size,
+            };
+            on_area(&Area { address, bytes, block_size, contents: Contents::Any }, &live);
         }
         address += geometry.pool;
     }
@@ -268,60 +273,39 @@ impl<'core> Pool<'core> {
         })
     }
 
-    /// Which of the pool's blocks are live: carved, and not on the free list.
-    fn live_blocks(&self, runtime: &Runtime<'_>) -> LiveBlocks {
-        let header = runtime.layouts.pool.size;
-        let mut free = [0u64; POOL_BITMAP_WORDS];
+    /// Which of the pool's blocks are free, of those that were ever handed out.
+    fn free_blocks(&self, header: u32) -> FreeBlocks {
+        let mut bits = [0u64; POOL_BITMAP_WORDS];
         let mut free_count = 0u32;
         let mut damaged = false;
         let mut next = self.first_free;
+        let step = u64::from(self.block_size);
         let carved = self.next_offset.saturating_sub(header) / self.block_size;
         while next != 0 {
             let offset = next.wrapping_sub(self.address);
             let slot = offset.wrapping_sub(u64::from(header));
-            if offset >= u64::from(self.next_offset)
-                || slot % u64::from(self.block_size) != 0
-                || free_count >= carved
-            {
+            if offset >= u64::from(self.next_offset) || slot % step != 0 || free_count >= carved {
                 damaged = true;
                 break;
             }
-            let bit = (offset / 16) as usize;
-            if let Some(bits) = free.get_mut(bit / 64) {
-                *bits |= 1 << (bit % 64);
+            let index = (slot / step) as usize;
+            if let Some(word) = bits.get_mut(index / 64) {
+                *word |= 1 << (index % 64);
             }
             free_count += 1;
             next = word(self.bytes, offset as usize);
         }
         damaged |= carved.saturating_sub(free_count) != self.live_count;
-        LiveBlocks {
-            free,
-            first: header,
-            end: header + carved * self.block_size,
-            step: self.block_size,
-            damaged,
-        }
+        FreeBlocks { bits, carved, damaged }
     }
 }
 
-/// The live blocks of one pool.
-#[derive(Clone, Copy, Debug)]
-pub struct LiveBlocks {
-    free: [u64; POOL_BITMAP_WORDS],
-    first: u32,
-    end: u32,
-    step: u32,
+/// The free blocks of one pool.
+struct FreeBlocks {
+    /// A bit for each block.
+    bits: [u64; POOL_BITMAP_WORDS],
+    /// Blocks ever handed out.
+    carved: u32,
     /// Free list and header disagree: what is live is then a guess.
-    pub damaged: bool,
-}
-
-impl LiveBlocks {
-    /// Offsets of live blocks in their pool, ascending.
-    #[inline]
-    pub fn offsets(&self) -> impl Iterator<Item = u32> + '_ {
-        (self.first..self.end).step_by(self.step as usize).filter(|&offset| {
-            let bit = offset as usize / 16;
-            self.free.get(bit / 64).is_none_or(|bits| bits & (1 << (bit % 64)) == 0)
-        })
-    }
+    damaged: bool,
 }

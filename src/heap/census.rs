@@ -1,14 +1,15 @@
 //! The census: every object of the process, once.
 //!
-//! Three sources, joined: live blocks of pymalloc that are objects, the collector's lists, and whatever these refer to
-//! outside the pools (large objects and static ones). Roots bring in what only C code holds.
+//! Three sources, joined: live blocks of the interpreter's allocators that are objects, the collector's lists, and whatever
+//! these refer to outside the allocators' memory (large objects and static ones). Roots bring in what only C code holds.
 
 use super::table::{Columns, Found};
 use super::{ObjectFlags, ObjectId, ObjectTable};
 use crate::corefile::Address;
 use crate::cpython::{
-    Arena, GC_HEAD_SIZE, Gap, Generation, Pool, PymallocFigures, PythonError, ReadField, References, Runtime,
-    SizeRule, TypeId, TypeInfo, arenas, for_each_pool, is_type, roots, size_of, word,
+    AllocatorFigures, Area, Contents, GC_HEAD_SIZE, Gap, Generation, LiveBlocks, PaddedBlock,
+    PymallocFigures, PythonError, ReadField, References, Region, Regions, Runtime, SizeRule, TypeId,
+    TypeInfo, for_each_area, is_type, regions, roots, size_of, word,
 };
 use crate::graph::EdgeKind;
 use rayon::prelude::*;
@@ -19,10 +20,12 @@ use rustc_hash::FxHashSet;
 pub struct Census {
     /// All objects.
     pub objects: ObjectTable,
-    /// pymalloc's figures, of all allocators.
-    pub pymalloc: PymallocFigures,
-    /// Of each allocator, by the index of the interpreter that owns it.
-    pub allocators: Vec<(usize, PymallocFigures)>,
+    /// Figures of all allocators together.
+    pub figures: AllocatorFigures,
+    /// Of each interpreter with an allocator of its own, by its index.
+    pub allocators: Vec<(usize, AllocatorFigures)>,
+    /// Blocks are padded by the debug hooks (`PYTHONMALLOC=debug`, `-X dev`, `--with-pydebug`).
+    pub padded: bool,
     /// What could not be read.
     pub gaps: CensusGaps,
 }
@@ -38,7 +41,7 @@ pub struct CensusGaps {
     pub opaque_objects: u64,
     /// Entries of the collector's lists that are no objects.
     pub unknown_list_entries: u64,
-    /// Live blocks in pools of pymalloc that hold no object: buffers, tables, and what no type claims.
+    /// Live blocks of the allocators that hold no object: buffers, tables, and what no type claims.
     pub other_blocks: u64,
     /// Bytes in them.
     pub other_bytes: u64,
@@ -69,11 +72,11 @@ impl CensusGaps {
 /// Counts every object of `runtime`. Types that turn up only here are added to its table.
 ///
 /// # Errors
-/// pymalloc's arenas cannot be found.
+/// The allocators' memory cannot be found.
 pub fn census(runtime: &mut Runtime<'_>) -> Result<Census, PythonError> {
-    let (arenas, raw_blocks) = arenas(runtime)?;
-    let map = ArenaMap::new(runtime, &arenas);
-    let mut scans = scan_arenas(runtime, &arenas, &map);
+    let regions = regions(runtime)?;
+    let map = RegionMap::new(&regions.list);
+    let mut scans = scan_regions(runtime, &regions, &map);
     let strangers: FxHashSet<Address> =
         scans.iter().flat_map(|scan| scan.unknown_types.iter().copied()).collect();
     if !strangers.is_empty() {
@@ -82,30 +85,30 @@ pub fn census(runtime: &mut Runtime<'_>) -> Result<Census, PythonError> {
         types.extend(runtime, strangers);
         runtime.types = types;
         if runtime.types.len() > before {
-            scans = scan_arenas(runtime, &arenas, &map);
+            scans = scan_regions(runtime, &regions, &map);
         }
     }
     let mut gaps = CensusGaps::default();
     scans.iter().for_each(|scan| gaps.add(&scan.gaps));
-    let (pymalloc, allocators) = allocator_figures(&arenas, &scans, &raw_blocks);
+    let (figures, allocators) = allocator_figures(&regions, &scans);
     let seeds = outside_seeds(runtime, &map, &scans);
     let outside = close_outside(runtime, &map, seeds, &mut gaps);
-    let mut objects = ObjectTable::new(merge(&arenas, scans, outside));
+    let mut objects = ObjectTable::new(merge(&regions.list, scans, outside));
     mark_generations(runtime, &mut objects, &mut gaps);
-    Ok(Census { objects, pymalloc, allocators, gaps })
+    Ok(Census { objects, figures, allocators, padded: regions.padded, gaps })
 }
 
 /// The figures of all allocators together, and of each.
 fn allocator_figures(
-    arenas: &[Arena],
-    scans: &[ArenaScan],
-    raw_blocks: &[(usize, Option<i64>)],
-) -> (PymallocFigures, Vec<(usize, PymallocFigures)>) {
-    let mut total = PymallocFigures::default();
+    regions: &Regions,
+    scans: &[RegionScan],
+) -> (AllocatorFigures, Vec<(usize, AllocatorFigures)>) {
+    let mut total = AllocatorFigures::default();
     let mut each = Vec::new();
-    for &(interpreter, raw_blocks) in raw_blocks {
-        let mut figures = PymallocFigures { raw_blocks, ..PymallocFigures::default() };
-        let own = arenas.iter().zip(scans).filter(|(arena, _)| arena.interpreter == interpreter);
+    for &(interpreter, raw_blocks) in &regions.raw_blocks {
+        let pymalloc = PymallocFigures { raw_blocks, ..PymallocFigures::default() };
+        let mut figures = AllocatorFigures { pymalloc };
+        let own = regions.list.iter().zip(scans).filter(|(region, _)| region.interpreter == interpreter);
         own.for_each(|(_, scan)| figures.add(&scan.figures));
         total.add(&figures);
         each.push((interpreter, figures));
@@ -113,20 +116,19 @@ fn allocator_figures(
     (total, each)
 }
 
-/// Which addresses lie in arenas.
-struct ArenaMap {
+/// Which addresses lie in regions.
+struct RegionMap {
     /// Disjoint, ascending.
     spans: Vec<(Address, Address)>,
 }
 
-impl ArenaMap {
-    fn new(runtime: &Runtime<'_>, arenas: &[Arena]) -> Self {
+impl RegionMap {
+    fn new(regions: &[Region]) -> Self {
         let mut spans: Vec<(Address, Address)> = Vec::new();
-        for arena in arenas {
-            let end = arena.address.saturating_add(runtime.semantics.pools.arena);
+        for region in regions {
             match spans.last_mut() {
-                Some(last) if last.1 >= arena.address => last.1 = end,
-                _ => spans.push((arena.address, end)),
+                Some(last) if last.1 >= region.address => last.1 = region.end,
+                _ => spans.push((region.address, region.end)),
             }
         }
         Self { spans }
@@ -142,17 +144,17 @@ impl ArenaMap {
 /// Number of entries of the filter in front of the set of outside addresses; a power of two.
 const FILTER: usize = 1 << 12;
 
-/// Addresses outside the arenas that something refers to. The same few objects are met millions of times, so a small
+/// Addresses outside the regions that something refers to. The same few objects are met millions of times, so a small
 /// table of those met last stands in front of the set.
 struct Outside<'m> {
-    map: &'m ArenaMap,
+    map: &'m RegionMap,
     recent: Box<[Address]>,
     last_span: (Address, Address),
     seen: FxHashSet<Address>,
 }
 
 impl<'m> Outside<'m> {
-    fn new(map: &'m ArenaMap) -> Self {
+    fn new(map: &'m RegionMap) -> Self {
         Self {
             map,
             recent: vec![0; FILTER].into_boxed_slice(),
@@ -187,26 +189,28 @@ impl<'m> Outside<'m> {
     }
 }
 
-/// What one arena holds.
+/// What one region holds.
 #[derive(Default)]
-struct ArenaScan {
+struct RegionScan {
     columns: Columns,
-    figures: PymallocFigures,
+    figures: AllocatorFigures,
     gaps: CensusGaps,
     outside: Vec<Address>,
     unknown_types: Vec<Address>,
 }
 
-fn scan_arenas(runtime: &Runtime<'_>, arenas: &[Arena], map: &ArenaMap) -> Vec<ArenaScan> {
-    arenas
+fn scan_regions(runtime: &Runtime<'_>, regions: &Regions, map: &RegionMap) -> Vec<RegionScan> {
+    regions
+        .list
         .par_iter()
         .map_init(
             || (References::new(runtime), Outside::new(map)),
-            |(references, outside), arena| {
-                let mut scanner = Scanner { runtime, references, outside, scan: ArenaScan::default() };
-                let figures = for_each_pool(runtime, arena, |pool, live| {
-                    live.offsets().for_each(|offset| scanner.block(pool, offset));
-                });
+            |(references, outside), region| {
+                let mut scanner = Scanner { runtime, references, outside, scan: RegionScan::default() };
+                let figures = match regions.padded {
+                    false => for_each_area(runtime, region, |area, live| scanner.area(area, live)),
+                    true => for_each_area(runtime, region, |area, live| scanner.padded_area(area, live)),
+                };
                 let mut scan = scanner.scan;
                 scan.figures = figures;
                 scan.outside = outside.seen.drain().collect();
@@ -220,44 +224,72 @@ struct Scanner<'s, 'r, 'core, 'm> {
     runtime: &'r Runtime<'core>,
     references: &'s mut References<'r, 'core>,
     outside: &'s mut Outside<'m>,
-    scan: ArenaScan,
+    scan: RegionScan,
 }
 
 impl Scanner<'_, '_, '_, '_> {
-    /// Takes a live block: an object, or something else.
+    /// Takes the live blocks of an area.
     #[inline]
-    fn block(&mut self, pool: &Pool<'_>, offset: u32) {
-        let size = pool.block_size as usize;
-        let bytes = pool.bytes.get(offset as usize..offset as usize + size).unwrap_or_default();
-        let start = pool.address + u64::from(offset);
-        for preheader in [0usize, 16, 32] {
-            if size < preheader + 16 {
-                break;
+    fn area(&mut self, area: &Area<'_>, live: &LiveBlocks<'_>) {
+        for offset in live.offsets() {
+            let block = area.bytes.get(offset..offset + area.block_size).unwrap_or_default();
+            let start = area.address + offset as u64;
+            let is_object = match area.contents {
+                Contents::Any => self.object_in(start, block, [0, 16, 32]),
+            };
+            if !is_object {
+                self.other(area.block_size);
             }
-            let refcount = word(bytes, preheader);
+        }
+    }
+
+    /// Takes the live blocks of an area where the debug hooks padded each.
+    fn padded_area(&mut self, area: &Area<'_>, live: &LiveBlocks<'_>) {
+        for offset in live.offsets() {
+            let block = area.bytes.get(offset..offset + area.block_size).unwrap_or_default();
+            let start = area.address + (offset + PaddedBlock::OFFSET) as u64;
+            let is_object = match (PaddedBlock::read(block), area.contents) {
+                (Some(PaddedBlock { bytes, for_object: true }), Contents::Any) => {
+                    self.object_in(start, bytes, [0, 16, 32])
+                }
+                _ => false,
+            };
+            if !is_object {
+                self.other(area.block_size);
+            }
+        }
+    }
+
+    /// A block that holds no object.
+    fn other(&mut self, block_size: usize) {
+        self.scan.gaps.other_blocks += 1;
+        self.scan.gaps.other_bytes += block_size as u64;
+    }
+
+    /// Takes the object in a block, if there is one, behind one of these numbers of bytes.
+    #[inline]
+    fn object_in<const N: usize>(&mut self, start: Address, bytes: &[u8], preheaders: [usize; N]) -> bool {
+        for preheader in preheaders {
+            let Some((refcount, type_)) = header(bytes, preheader) else { break };
             if !self.runtime.semantics.plausible_refcount(refcount) {
                 continue;
             }
-            let type_ = word(bytes, preheader + 8);
             let Some(type_id) = self.runtime.types.id_of(type_) else {
                 self.maybe_unknown_type(type_);
                 continue;
             };
             let info = self.runtime.types.get(type_id);
             if info.preheader as usize == preheader && self.fits(info, bytes, preheader) {
-                let object = start + preheader as u64;
-                let gc_next = if preheader == 0 { 0 } else { word(bytes, preheader - 16) };
-                let gc_prev = if preheader == 0 { 0 } else { word(bytes, preheader - 8) };
-                if gc_next == 0 && info.has_gc() && info.by_class_statement {
+                let head = head_in_block(bytes, preheader);
+                if head.0 == 0 && info.has_gc() && info.by_class_statement {
                     // Not tracked: a buffer that looks alike, or an instance that is being torn down.
                     continue;
                 }
-                self.object(type_id, info, object, refcount, (gc_next, gc_prev));
-                return;
+                self.object(type_id, info, start + preheader as u64, refcount, head);
+                return true;
             }
         }
-        self.scan.gaps.other_blocks += 1;
-        self.scan.gaps.other_bytes += size as u64;
+        false
     }
 
     /// Whether an instance of `info` has room in the block.
@@ -300,6 +332,21 @@ impl Scanner<'_, '_, '_, '_> {
     }
 }
 
+/// The words of an object's header: refcount and type.
+#[inline]
+fn header(bytes: &[u8], at: usize) -> Option<(u64, Address)> {
+    bytes.get(at..at.checked_add(16)?).map(|header| (word(header, 0), word(header, 8)))
+}
+
+/// The two words of the GC head of an object behind `preheader` bytes of a block.
+#[inline]
+fn head_in_block(bytes: &[u8], preheader: usize) -> (u64, u64) {
+    match preheader.checked_sub(16) {
+        Some(head) => (word(bytes, head), word(bytes, head + 8)),
+        None => (0, 0),
+    }
+}
+
 /// `_gc_prev` bit that says `tp_finalize` was called (Include/internal/pycore_gc.h, `_PyGC_PREV_MASK_FINALIZED`).
 const GC_FINALIZED: u64 = 1;
 
@@ -334,8 +381,8 @@ fn note_gap(gaps: &mut CensusGaps, object: Address, gap: Result<(), Gap>, size_u
     }
 }
 
-/// Addresses outside the arenas that may be objects: on the collector's lists, referred to from pools, types, roots.
-fn outside_seeds(runtime: &Runtime<'_>, map: &ArenaMap, scans: &[ArenaScan]) -> FxHashSet<Address> {
+/// Addresses outside the regions that may be objects: on the collector's lists, referred to from blocks, types, roots.
+fn outside_seeds(runtime: &Runtime<'_>, map: &RegionMap, scans: &[RegionScan]) -> FxHashSet<Address> {
     let mut seeds: FxHashSet<Address> = scans.iter().flat_map(|scan| scan.outside.iter().copied()).collect();
     for list in &runtime.gc_lists {
         seeds.extend(list.objects.iter().copied().filter(|&object| !map.contains(object)));
@@ -349,10 +396,10 @@ fn outside_seeds(runtime: &Runtime<'_>, map: &ArenaMap, scans: &[ArenaScan]) -> 
     seeds
 }
 
-/// Follows references among objects outside the arenas until nothing new turns up.
+/// Follows references among objects outside the regions until nothing new turns up.
 fn close_outside(
     runtime: &mut Runtime<'_>,
-    map: &ArenaMap,
+    map: &RegionMap,
     seeds: FxHashSet<Address>,
     gaps: &mut CensusGaps,
 ) -> Columns {
@@ -414,9 +461,8 @@ fn outside_object(
     object: Address,
     gaps: &mut CensusGaps,
 ) -> Option<Found> {
-    let header = runtime.space.slice(object, 16).ok()?;
-    let refcount = word(header, 0);
-    let type_id = runtime.types.id_of(word(header, 8))?;
+    let (refcount, type_) = header(runtime.space.slice(object, 16).ok()?, 0)?;
+    let type_id = runtime.types.id_of(type_)?;
     let (count, _) = runtime.semantics.refcount(refcount);
     if count == 0 || !object.is_multiple_of(8) {
         return None;
@@ -448,14 +494,14 @@ fn gc_head(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> (u64, u64
     }
 }
 
-/// Joins the arenas' objects and those outside in order of address; an arena holds no address of the others.
-fn merge(arenas: &[Arena], scans: Vec<ArenaScan>, outside: Columns) -> Columns {
+/// Joins the regions' objects and those outside in order of address; a region holds no address of the others.
+fn merge(regions: &[Region], scans: Vec<RegionScan>, outside: Columns) -> Columns {
     let total = outside.len() + scans.iter().map(|scan| scan.columns.len()).sum::<usize>();
     let mut merged = Columns::default();
     merged.reserve(total);
     let mut outside = outside.into_rows().peekable();
-    for (arena, scan) in arenas.iter().zip(scans) {
-        while let Some(found) = outside.next_if(|found| found.address < arena.address) {
+    for (region, scan) in regions.iter().zip(scans) {
+        while let Some(found) = outside.next_if(|found| found.address < region.address) {
             merged.push(found);
         }
         merged.append(scan.columns);

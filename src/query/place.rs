@@ -1,11 +1,12 @@
 //! What lies at an address that is no object: for messages that help to find the right one.
 //!
-//! Knows pymalloc's blocks, the collector's lists and mapped files. Refuses to search all of memory: an object that
+//! Knows the allocators' blocks, the collector's lists and mapped files. Refuses to search all of memory: an object that
 //! only a census would find is not named.
 
 use crate::corefile::Address;
 use crate::cpython::{
-    Arena, PreviewLimits, ReadField, Runtime, TypeInfo, Values, arenas, for_each_pool, object_size, preview,
+    PaddedBlock, PreviewLimits, ReadField, Runtime, TypeInfo, Values, for_each_area, object_size, preview,
+    regions,
 };
 
 /// Bytes in front of an object: none, a GC head, a GC head with managed slots.
@@ -63,39 +64,37 @@ fn in_head(runtime: &Runtime<'_>, address: Address) -> Option<String> {
     })
 }
 
-/// A block of pymalloc: inside an object, free, or used for something else.
+/// A block of an allocator: inside an object, free, or used for something else.
 fn in_pool(runtime: &Runtime<'_>, address: Address) -> Option<String> {
-    let (arenas, _) = arenas(runtime).ok()?;
-    let arena = arenas.iter().find(|arena| address.wrapping_sub(arena.first_pool) < arena_bytes(arena))?;
+    let regions = regions(runtime).ok()?;
+    let region = regions.list.iter().find(|region| (region.address..region.end).contains(&address))?;
     let mut found = None;
-    for_each_pool(runtime, arena, |pool, live| {
-        let Ok(offset) = u32::try_from(address.wrapping_sub(pool.address)) else { return };
-        if u64::from(offset) >= runtime.semantics.pools.pool {
+    for_each_area(runtime, region, |area, live| {
+        let Ok(offset) = usize::try_from(address.wrapping_sub(area.address)) else { return };
+        if offset >= area.bytes.len() {
             return;
         }
-        let block = live.offsets().find(|&start| offset.wrapping_sub(start) < pool.block_size);
+        let block = live.offsets().find(|&start| offset.wrapping_sub(start) < area.block_size);
         found = Some(match block {
             Some(start) => {
-                in_block(runtime, address, pool.address.wrapping_add(u64::from(start)), pool.block_size)
+                let block = area.address.wrapping_add(start as u64);
+                in_block(runtime, address, block, area.block_size, regions.padded)
             }
             None => format!(
                 "the allocator's own or free memory, in a pool of {}-byte blocks: what was there has been freed",
-                pool.block_size
+                area.block_size
             ),
         });
     });
     Some(found.unwrap_or_else(|| "free memory of the object allocator".to_owned()))
 }
 
-fn arena_bytes(arena: &Arena) -> u64 {
-    arena.end_of_pools.saturating_sub(arena.first_pool)
-}
-
-fn in_block(runtime: &Runtime<'_>, address: Address, block: Address, size: u32) -> String {
-    let object = HEADS.iter().map(|head| block.wrapping_add(*head)).find(|&start| {
+fn in_block(runtime: &Runtime<'_>, address: Address, block: Address, size: usize, padded: bool) -> String {
+    let data = if padded { block.wrapping_add(PaddedBlock::OFFSET as u64) } else { block };
+    let object = HEADS.iter().map(|head| data.wrapping_add(*head)).find(|&start| {
         is_object(runtime, start)
             && type_at(runtime, start)
-                .is_some_and(|info| u64::from(info.preheader) == start.wrapping_sub(block))
+                .is_some_and(|info| u64::from(info.preheader) == start.wrapping_sub(data))
     });
     match object {
         Some(object) => inside(runtime, address, object),

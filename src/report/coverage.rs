@@ -189,7 +189,7 @@ impl Coverage {
             unreadable_examples: gaps.examples.iter().copied().take(MAX_EXAMPLES).map(Hex).collect(),
             opaque_objects: gaps.opaque_objects,
             unknown_list_entries: gaps.unknown_list_entries,
-            damaged_pools: census.pymalloc.damaged_pools,
+            damaged_pools: census.figures.pymalloc.damaged_pools,
         });
         self.answers = self.judge();
     }

@@ -229,7 +229,7 @@ impl OverviewReport {
 }
 
 fn allocator(runtime: &Runtime<'_>, census: &Census) -> AllocatorTotals {
-    let figures = &census.pymalloc;
+    let figures = &census.figures.pymalloc;
     let free = |class: &crate::cpython::ClassFigures| class.free_blocks * u64::from(class.block_size);
     AllocatorTotals {
         arenas: figures.arenas,

@@ -358,8 +358,8 @@ impl View<'_, '_> {
     fn allocator(&self, oracle: &Oracle, differences: &mut Differences) {
         // sys.getallocatedblocks() counts for all interpreters, sys._debugmallocstats() for the one that asks.
         let said = oracle.summary().allocated_blocks;
-        let ours = self.census.pymalloc.allocated_blocks();
-        let (_, figures) = &self.census.allocators[0];
+        let ours = self.census.figures.allocated_blocks();
+        let figures = &self.census.allocators[0].1.pymalloc;
         differences.check(ours == said, || format!("sys.getallocatedblocks(): {ours}, not {said}"));
         differences.check(figures.damaged_pools == 0, || format!("{} damaged pools", figures.damaged_pools));
         let (classes, totals) = oracle.malloc();

@@ -1,0 +1,234 @@
+//! Live blocks of memory, whichever allocator of the interpreter manages them.
+//!
+//! Knows regions (what is scanned at a time), areas of equal blocks in them, and the padding of debug hooks. Refuses to
+//! know how an allocator keeps its books ([`super::pymalloc`] does) and which blocks are objects.
+
+use super::pymalloc::{self, PymallocFigures, RawBlocks};
+use super::{Arena, PythonError, Runtime};
+use crate::corefile::Address;
+
+/// Bytes in front of the caller's memory in a block of the debug hooks: its size, its domain, seven guards
+/// (Objects/obmalloc.c, `_PyMem_DebugRawAlloc`, 3.8 to 3.15).
+const PADDING: usize = 16;
+/// Guard bytes after the caller's memory.
+const TAIL: usize = 8;
+/// What guard bytes are (`PYMEM_FORBIDDENBYTE`).
+const GUARD: u8 = 0xfd;
+/// How many blocks are looked at to tell whether debug hooks were active.
+const SAMPLE: usize = 256;
+
+/// Memory that the interpreter's allocators manage, ready to be scanned region by region.
+#[derive(Debug)]
+pub struct Regions {
+    /// Disjoint, by address.
+    pub list: Vec<Region>,
+    /// Each block is padded by the debug hooks (`PYTHONMALLOC=debug`, `-X dev`, `--with-pydebug`).
+    pub padded: bool,
+    /// Of each interpreter with an allocator of its own: blocks passed on to malloc, when readable.
+    pub raw_blocks: Vec<RawBlocks>,
+}
+
+/// A stretch of memory that is scanned at a time; no object of another allocator lies in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Region {
+    /// First address.
+    pub address: Address,
+    /// First address after it.
+    pub end: Address,
+    /// Index of the interpreter whose allocator owns it.
+    pub interpreter: usize,
+    source: Source,
+}
+
+/// Whose memory a region is.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Arena(Arena),
+}
+
+/// Equal blocks, one after the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Area<'core> {
+    /// Its first byte in the dead process; offsets of blocks count from here.
+    pub address: Address,
+    /// Its bytes.
+    pub bytes: &'core [u8],
+    /// Bytes of each block.
+    pub block_size: usize,
+    /// What its allocator says of the blocks.
+    pub contents: Contents,
+}
+
+/// What is known of the blocks of an area before looking into them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contents {
+    /// Objects and anything else.
+    Any,
+}
+
+/// The live blocks of one area.
+#[derive(Clone, Copy, Debug)]
+pub struct LiveBlocks<'b> {
+    /// A bit for each block, set where it is free.
+    pub free: &'b [u64],
+    /// Offset of the first block.
+    pub first: usize,
+    /// Blocks that were ever handed out, from the first on.
+    pub count: usize,
+    /// Bytes from one block to the next.
+    pub step: usize,
+}
+
+impl LiveBlocks<'_> {
+    /// Offsets of live blocks in their area, ascending.
+    #[inline]
+    pub fn offsets(&self) -> impl Iterator<Item = usize> + '_ {
+        let is_live =
+            |index: &usize| self.free.get(index / 64).is_none_or(|bits| bits & (1 << (index % 64)) == 0);
+        (0..self.count).filter(is_live).map(|index| self.first + index * self.step)
+    }
+}
+
+/// What the interpreter's caller sees of a block that the debug hooks padded.
+#[derive(Clone, Copy, Debug)]
+pub struct PaddedBlock<'core> {
+    /// The caller's memory, as many bytes as were asked for.
+    pub bytes: &'core [u8],
+    /// It was asked for as memory for an object (domain `o`), not as a buffer (`m`, `r`).
+    pub for_object: bool,
+}
+
+impl<'core> PaddedBlock<'core> {
+    /// Bytes from the start of the block to the caller's memory.
+    pub const OFFSET: usize = PADDING;
+
+    /// Reads the padding of a block; `None` if it has none.
+    pub fn read(block: &'core [u8]) -> Option<Self> {
+        let (size, rest) = block.split_first_chunk::<8>()?;
+        let (&domain, rest) = rest.split_first()?;
+        let (guards, _) = rest.split_at_checked(PADDING - 9)?;
+        if !matches!(domain, b'o' | b'm' | b'r') || guards.iter().any(|&byte| byte != GUARD) {
+            return None;
+        }
+        let size = usize::try_from(u64::from_be_bytes(*size)).ok()?;
+        let end = PADDING.checked_add(size)?;
+        let bytes = block.get(PADDING..end)?;
+        block.get(end..end.checked_add(TAIL)?)?;
+        Some(Self { bytes, for_object: domain == b'o' })
+    }
+}
+
+/// Figures of the allocators of one region, of an interpreter, or of all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AllocatorFigures {
+    /// pymalloc's.
+    pub pymalloc: PymallocFigures,
+}
+
+impl AllocatorFigures {
+    /// `sys.getallocatedblocks()`.
+    pub fn allocated_blocks(&self) -> i64 {
+        self.pymalloc.allocated_blocks()
+    }
+
+    /// Adds another part's figures.
+    pub fn add(&mut self, other: &Self) {
+        self.pymalloc.add(&other.pymalloc);
+    }
+}
+
+/// Every region of the process, by address. None of them when all memory came from malloc.
+///
+/// # Errors
+/// pymalloc's arena tables cannot be found or read.
+pub fn regions(runtime: &Runtime<'_>) -> Result<Regions, PythonError> {
+    let (arenas, raw_blocks) = pymalloc::arenas(runtime)?;
+    let mut list: Vec<Region> = arenas
+        .into_iter()
+        .map(|arena| Region {
+            address: arena.address,
+            end: arena.address.saturating_add(runtime.semantics.pools.arena),
+            interpreter: arena.interpreter,
+            source: Source::Arena(arena),
+        })
+        .collect();
+    list.sort_by_key(|region| region.address);
+    let padded = is_padded(runtime, &list);
+    Ok(Regions { list, padded, raw_blocks })
+}
+
+/// Calls `on_area` for each area of `region` with live blocks, by address, and returns the region's figures.
+#[inline]
+pub fn for_each_area<'core>(
+    runtime: &Runtime<'core>,
+    region: &Region,
+    on_area: impl FnMut(&Area<'core>, &LiveBlocks<'_>),
+) -> AllocatorFigures {
+    match &region.source {
+        Source::Arena(arena) => {
+            AllocatorFigures { pymalloc: pymalloc::for_each_pool(runtime, arena, on_area) }
+        }
+    }
+}
+
+/// Whether most of a sample of blocks have the debug hooks' padding. The blocks themselves are asked, as the functions in the
+/// allocator's table can only be told apart by local symbols.
+fn is_padded(runtime: &Runtime<'_>, regions: &[Region]) -> bool {
+    let (mut seen, mut padded) = (0usize, 0usize);
+    for region in regions {
+        for_each_area(runtime, region, |area, live| {
+            let room = SAMPLE.saturating_sub(seen);
+            for offset in live.offsets().take(room) {
+                let block = area.bytes.get(offset..offset + area.block_size).unwrap_or_default();
+                seen += 1;
+                padded += usize::from(PaddedBlock::read(block).is_some());
+            }
+        });
+        if seen >= SAMPLE {
+            break;
+        }
+    }
+    padded * 2 > seen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(domain: u8, size: u64, room: usize) -> Vec<u8> {
+        let mut block = size.to_be_bytes().to_vec();
+        block.push(domain);
+        block.resize(PADDING, GUARD);
+        block.resize(room, 0xcd);
+        block
+    }
+
+    #[test]
+    fn padding_tells_size_and_domain() {
+        let object = block(b'o', 24, 64);
+        let read = PaddedBlock::read(&object).map(|read| (read.bytes.len(), read.for_object));
+        assert_eq!(read, Some((24, true)));
+        let buffer = block(b'm', 40, 64);
+        assert_eq!(PaddedBlock::read(&buffer).map(|read| read.for_object), Some(false));
+    }
+
+    #[test]
+    fn what_is_not_padded_is_none() {
+        let too_large = block(b'o', 41, 64);
+        assert!(PaddedBlock::read(&too_large).is_none());
+        assert!(PaddedBlock::read(&block(b'o', u64::MAX, 64)).is_none());
+        assert!(PaddedBlock::read(&block(b'x', 8, 64)).is_none());
+        assert!(PaddedBlock::read(&[0; 64]).is_none());
+        assert!(PaddedBlock::read(&[0; 15]).is_none());
+    }
+
+    #[test]
+    fn free_blocks_are_left_out() {
+        let free = [0b101, 1];
+        let live = LiveBlocks { free: &free, first: 48, count: 66, step: 32 };
+        let offsets: Vec<usize> = live.offsets().collect();
+        assert_eq!(offsets.len(), 63);
+        assert_eq!(offsets.first(), Some(&80));
+        assert_eq!(offsets.last(), Some(&(48 + 65 * 32)));
+    }
+}
