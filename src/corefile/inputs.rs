@@ -8,6 +8,7 @@ use std::path::Path;
 use super::address_space::AddressSpace;
 use super::elf::CoreFile;
 use super::error::CoreError;
+use super::kept::Kept;
 use super::module_search::{self, SearchOptions};
 use super::modules::{LoadedFile, Module, loaded_files};
 use super::notes::Notes;
@@ -28,6 +29,7 @@ pub struct Inputs {
     core: CoreFile,
     notes: Notes,
     modules: Vec<Module>,
+    expanded: Kept<Box<[u8]>>,
 }
 
 impl Inputs {
@@ -47,7 +49,7 @@ impl Inputs {
             .map(|(index, loaded)| module_search::find(loaded, executable == Some(index), &memory, options))
             .collect();
         drop(memory);
-        Ok(Inputs { core, notes, modules })
+        Ok(Inputs { core, notes, modules, expanded: Kept::default() })
     }
 
     /// The core file.
@@ -73,6 +75,11 @@ impl Inputs {
     /// The module an address lies in.
     pub fn module_at(&self, address: super::Address) -> Option<&Module> {
         self.modules.iter().find(|module| module.contains(address))
+    }
+
+    /// Where decompressed sections of the modules' files are kept.
+    pub fn expanded(&self) -> &Kept<Box<[u8]>> {
+        &self.expanded
     }
 
     /// Builds the address space. This takes time; do it once and share it.

@@ -154,7 +154,7 @@ fn copy_frame(frame: &mut impl Read, buffer: &mut [u8], output: &mut SparseWrite
 
 /// A decoder that has already seen a frame: ruzstd 0.8 limits the window size (which is a number from the
 /// input that it allocates) only when a decoder is used again.
-fn frame_decoder() -> Result<FrameDecoder, FrameDecoderError> {
+pub(crate) fn frame_decoder() -> Result<FrameDecoder, FrameDecoderError> {
     let mut decoder = FrameDecoder::new();
     decoder.init(&EMPTY_ZSTD_FRAME[..])?;
     Ok(decoder)

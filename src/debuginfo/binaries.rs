@@ -2,8 +2,8 @@
 //!
 //! Knows which module an address lies in and what its file says of it; refuses to know what any symbol is for.
 
-use super::{DebugInfoError, DwarfIndex, ElfImage, Symbols};
-use crate::corefile::{Address, Inputs, Module};
+use super::{DwarfIndex, ElfImage, Symbols};
+use crate::corefile::{Address, Inputs, Kept, MappedFile, Module};
 use std::sync::OnceLock;
 
 /// All mapped modules, in the order of [`Inputs::modules`].
@@ -12,6 +12,7 @@ pub struct Binaries<'core> {
     entries: Vec<Binary<'core>>,
     symbols: Vec<OnceLock<Option<Symbols<'core>>>>,
     dwarf: Vec<OnceLock<Result<DwarfIndex<'core>, String>>>,
+    expanded: &'core Kept<Box<[u8]>>,
 }
 
 /// One module with the file it was loaded from.
@@ -32,7 +33,7 @@ impl<'core> Binaries<'core> {
         let entries: Vec<_> = inputs.modules().iter().map(|module| Binary { module }).collect();
         let symbols = entries.iter().map(|_| OnceLock::new()).collect();
         let dwarf = entries.iter().map(|_| OnceLock::new()).collect();
-        Self { entries, symbols, dwarf }
+        Self { entries, symbols, dwarf, expanded: inputs.expanded() }
     }
 
     /// How many modules there are.
@@ -55,14 +56,15 @@ impl<'core> Binaries<'core> {
         self.entries.iter().position(|entry| entry.module.contains(address))
     }
 
-    /// Symbols of the module at `index`, `None` without a readable file.
+    /// Symbols of the module at `index`, from its file and its debug file; `None` without a readable one.
     pub fn symbols(&self, index: usize) -> Option<&Symbols<'core>> {
         let module = self.module(index)?;
         self.symbols
             .get(index)?
             .get_or_init(|| {
-                let elf = ElfImage::parse(module.elf_bytes()?).ok()?;
-                Some(Symbols::read(&elf, module.load_bias))
+                let images: Vec<_> =
+                    files_of(module).filter_map(|file| ElfImage::parse(file.bytes()).ok()).collect();
+                (!images.is_empty()).then(|| Symbols::read(&images, module.load_bias))
             })
             .as_ref()
     }
@@ -86,7 +88,7 @@ impl<'core> Binaries<'core> {
         let (Some(cell), Some(module)) = (self.dwarf.get(index), self.module(index)) else {
             return Err("no such module");
         };
-        cell.get_or_init(|| build_dwarf(module)).as_ref().map_err(String::as_str)
+        cell.get_or_init(|| build_dwarf(module, self.expanded)).as_ref().map_err(String::as_str)
     }
 
     /// Name of the symbol that the relocation of the slot at `got_slot` in a global offset table binds it to.
@@ -108,16 +110,23 @@ impl<'core> Binaries<'core> {
     }
 }
 
-fn build_dwarf(module: &Module) -> Result<DwarfIndex<'_>, String> {
-    let Some(bytes) = module.elf_bytes() else {
-        return Err(format!("the file {} was not found, or was refused", module.path));
-    };
-    let index = |bytes| ElfImage::parse(bytes).and_then(|elf| DwarfIndex::build(&elf));
-    match (index(bytes), module.debug_file()) {
-        (Ok(index), _) => Ok(index),
-        (Err(DebugInfoError::NoDebugInfo), Some(debug)) => {
-            index(debug.bytes()).map_err(|error| error.to_string())
+/// The file of a module, then its separate debug file.
+fn files_of(module: &Module) -> impl Iterator<Item = &MappedFile> {
+    module.file().into_iter().chain(module.debug_file())
+}
+
+/// Reads the first of a module's files that has debug information. Without any, says what is wrong with the last
+/// one that was looked at.
+fn build_dwarf<'core>(
+    module: &'core Module,
+    expanded: &'core Kept<Box<[u8]>>,
+) -> Result<DwarfIndex<'core>, String> {
+    let mut refused = format!("the file {} was not found, or was refused", module.path);
+    for file in files_of(module) {
+        match ElfImage::parse(file.bytes()).and_then(|elf| DwarfIndex::build(&elf, expanded)) {
+            Ok(index) => return Ok(index),
+            Err(error) => refused = format!("{}: {error}", file.path().display()),
         }
-        (Err(error), _) => Err(error.to_string()),
     }
+    Err(refused)
 }

@@ -71,18 +71,18 @@ impl<'d> ElfImage<'d> {
         Ok(Self { bytes, sections, section_names, segments })
     }
 
-    /// The bytes of a section; `None` if there is no such section or it occupies no bytes in this file.
+    /// The bytes of a section as they are in this file; `None` if there is no such section or it occupies no
+    /// bytes. See [`ElfImage::expanded_section`] for sections that may be compressed.
     pub fn section(&self, name: &str) -> Option<&'d [u8]> {
-        self.sections
-            .iter()
-            .find(|s| self.section_name(s) == name.as_bytes())
-            .and_then(|s| self.section_bytes(s))
+        self.stored_section(name).map(|(bytes, _)| bytes)
     }
 
-    /// Whether a section of that name is stored compressed (`SHF_COMPRESSED`).
-    pub fn section_is_compressed(&self, name: &str) -> bool {
+    /// The bytes of a section as they are in this file, and whether it is marked as compressed
+    /// (`SHF_COMPRESSED`).
+    pub(super) fn stored_section(&self, name: &str) -> Option<(&'d [u8], bool)> {
         let flag = u64::from(section_header::SHF_COMPRESSED);
-        self.sections.iter().any(|s| s.sh_flags & flag != 0 && self.section_name(s) == name.as_bytes())
+        let section = self.sections.iter().find(|s| self.section_name(s) == name.as_bytes())?;
+        Some((self.section_bytes(section)?, section.sh_flags & flag != 0))
     }
 
     /// The linker's build-id, from the `NT_GNU_BUILD_ID` note.

@@ -30,13 +30,15 @@ pub enum DebugInfoError {
         "the debug information is split into .dwo/.dwp files, which are not read; rebuild without -gsplit-dwarf or use a layout table"
     )]
     SplitDwarf,
-    /// A debug section is compressed.
+    /// A debug section is compressed and cannot be expanded.
     #[error(
-        "debug section {section} is compressed; expand the file first: objcopy --decompress-debug-sections FILE FILE.expanded"
+        "debug section {section} cannot be decompressed ({reason}); the file may be damaged or truncated, try objcopy --decompress-debug-sections FILE FILE.expanded"
     )]
-    CompressedSection {
+    Compressed {
         /// The section's name.
         section: String,
+        /// What is wrong with it.
+        reason: String,
     },
     /// `.debug_info` is too large for the 32-bit offsets of the index.
     #[error("section .debug_info has {size} bytes, more than the {limit} bytes that can be indexed")]

@@ -5,6 +5,7 @@ mod binaries;
 pub mod dwarf;
 mod elf;
 mod error;
+mod expand;
 mod field;
 #[cfg(test)]
 mod symbol_tests;

@@ -18,7 +18,7 @@ fn some_symbols() -> Vec<SymbolSpec> {
 
 fn names(file: &[u8]) -> Vec<String> {
     let elf = ElfImage::parse(file).unwrap();
-    Symbols::read(&elf, 0).iter().map(|symbol| symbol.name.to_owned()).collect()
+    Symbols::read(std::slice::from_ref(&elf), 0).iter().map(|symbol| symbol.name.to_owned()).collect()
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn the_build_id_is_found_without_a_section_table() {
 fn symbols_have_run_time_addresses() {
     let file = ElfBuilder::new().symbols(some_symbols()).build();
     let elf = ElfImage::parse(&file).unwrap();
-    let symbols = Symbols::read(&elf, BIAS);
+    let symbols = Symbols::read(std::slice::from_ref(&elf), BIAS);
     let start = Symbol {
         name: "start",
         address: BIAS + 0x1000,
@@ -73,7 +73,7 @@ fn values_that_are_not_addresses_are_left_alone() {
     let absolute = SymbolSpec::object("version", 42, 8).absolute();
     let file = ElfBuilder::new().symbols([SymbolSpec::thread_local("current", 0x10, 8), absolute]).build();
     let elf = ElfImage::parse(&file).unwrap();
-    let symbols = Symbols::read(&elf, BIAS);
+    let symbols = Symbols::read(std::slice::from_ref(&elf), BIAS);
     assert_eq!(symbols.find("current").map(|s| (s.address, s.kind)), Some((0x10, SymbolKind::Tls)));
     assert_eq!(symbols.find("version").map(|s| s.address), Some(42));
     assert_eq!(symbols.at(0x10), None);
@@ -107,7 +107,7 @@ fn of_several_symbols_the_exported_and_innermost_are_preferred() {
         ])
         .build();
     let elf = ElfImage::parse(&file).unwrap();
-    let symbols = Symbols::read(&elf, 0);
+    let symbols = Symbols::read(std::slice::from_ref(&elf), 0);
     assert_eq!(symbols.find("twice").map(|s| (s.address, s.exported)), Some((0x2000, true)));
     let at = |address| symbols.at(address).map(|(symbol, offset)| (symbol.name, offset));
     assert_eq!(at(0x4018), Some(("inner", 8)));
@@ -148,7 +148,7 @@ proptest! {
         for end in [file.len(), keep.index(file.len())] {
             if let Ok(elf) = ElfImage::parse(&file[..end]) {
                 elf.build_id();
-                let symbols = Symbols::read(&elf, BIAS);
+                let symbols = Symbols::read(std::slice::from_ref(&elf), BIAS);
                 symbols.find("start");
                 symbols.at(BIAS + 0x1010);
                 prop_assert!(symbols.iter().count() <= file.len() / 24);

@@ -59,13 +59,13 @@ struct Entry<'d> {
 }
 
 impl<'d> Symbols<'d> {
-    /// Reads both symbol tables of a file that is loaded at `load_bias`. A missing table is an empty one, and
-    /// entries that are undefined or have no readable name are left out.
-    pub fn read(elf: &ElfImage<'d>, load_bias: u64) -> Self {
-        let mut entries = Vec::new();
-        for table in [elf.full_symbol_table(), elf.dynamic_symbol_table()].into_iter().flatten() {
-            entries.extend(read_table(table, load_bias));
-        }
+    /// Reads both symbol tables of the files of one module (the program or library, its debug file), which is
+    /// loaded at `load_bias`. A missing table is an empty one, and entries that are undefined or have no readable
+    /// name are left out.
+    pub fn read(files: &[ElfImage<'d>], load_bias: u64) -> Self {
+        let full = files.iter().filter_map(ElfImage::full_symbol_table);
+        let tables = full.chain(files.iter().filter_map(ElfImage::dynamic_symbol_table));
+        let mut entries: Vec<Entry<'d>> = tables.flat_map(|table| read_table(table, load_bias)).collect();
         // Entries are numbered in 32 bits; no linker emits more.
         entries.truncate(u32::MAX as usize);
         Self { entries, by_name: OnceLock::new(), by_address: OnceLock::new() }

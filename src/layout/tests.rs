@@ -134,7 +134,8 @@ fn debug_information_printed_as_a_table_answers_the_same() {
     builder.member(s, Some("items"), items, 4);
     builder.bit_field(s, "flag", int, 130, 3, 4);
     let file = builder.build();
-    let index = DwarfIndex::build(&ElfImage::parse(&file).unwrap()).unwrap();
+    let kept = crate::corefile::Kept::default();
+    let index = DwarfIndex::build(&ElfImage::parse(&file).unwrap(), &kept).unwrap();
     let source = DwarfSource::new(&index, "a.so");
     assert_eq!(source.describe(), "DWARF of a.so");
 

@@ -23,6 +23,7 @@ use self::pointers::{ObjectStructs, PointerScan};
 use self::types::is_struct;
 use self::units::{Die, DieOffset, Units};
 use super::{DebugInfoError, ElfImage, Field};
+use crate::corefile::Kept;
 
 /// How many typedefs of structs that are only declared may lead from one name to the next.
 const MAX_NAME_HOPS: usize = 8;
@@ -84,22 +85,25 @@ impl std::fmt::Debug for DwarfIndex<'_> {
 }
 
 impl<'d> DwarfIndex<'d> {
-    /// Notes the named types of a file, in parallel over its units.
+    /// Notes the named types of a file, in parallel over its units. Compressed sections are expanded into `kept`.
     ///
     /// # Errors
-    /// [`DebugInfoError::NoDebugInfo`] if the file was stripped, [`DebugInfoError::CompressedSection`] and
+    /// [`DebugInfoError::NoDebugInfo`] if the file was stripped, [`DebugInfoError::Compressed`] and
     /// [`DebugInfoError::SplitDwarf`] if its debug information cannot be read as it is, and
     /// [`DebugInfoError::MalformedDwarf`] if no unit is readable. Single broken units are passed over.
-    pub fn build(elf: &ElfImage<'d>) -> Result<Self, DebugInfoError> {
-        let size = elf.section(SectionId::DebugInfo.name()).map_or(0, <[u8]>::len);
+    pub fn build(elf: &ElfImage<'d>, kept: &'d Kept<Box<[u8]>>) -> Result<Self, DebugInfoError> {
+        let info = elf.expanded_section(SectionId::DebugInfo.name(), kept)?.unwrap_or_default();
+        let (size, limit) = (info.len(), u32::MAX as usize);
         if size == 0 {
             return Err(DebugInfoError::NoDebugInfo);
         }
-        let limit = u32::MAX as usize;
         if size > limit {
             return Err(DebugInfoError::TooLarge { size, limit });
         }
-        let dwarf = gimli::Dwarf::load(|id| load_section(elf, id))?;
+        let dwarf = gimli::Dwarf::load(|id| match id {
+            SectionId::DebugInfo => Ok(EndianSlice::new(info, LittleEndian)),
+            _ => load_section(elf, kept, id),
+        })?;
         let (units, names) = names::index_units(dwarf)?;
         if !units.slots.is_empty() && units.slots.iter().all(|slot| slot.is_skeleton()) {
             return Err(DebugInfoError::SplitDwarf);
@@ -259,13 +263,19 @@ impl<'d> DwarfIndex<'d> {
     }
 }
 
+/// A section that answers need; the others (locations, macros, call frames) are not even decompressed.
 fn load_section<'d>(
     elf: &ElfImage<'d>,
+    kept: &'d Kept<Box<[u8]>>,
     id: SectionId,
 ) -> Result<EndianSlice<'d, LittleEndian>, DebugInfoError> {
-    let name = id.name();
-    if elf.section_is_compressed(name) {
-        return Err(DebugInfoError::CompressedSection { section: name.to_owned() });
-    }
-    Ok(EndianSlice::new(elf.section(name).unwrap_or_default(), LittleEndian))
+    let bytes = match id {
+        SectionId::DebugAranges
+        | SectionId::DebugLoc
+        | SectionId::DebugLocLists
+        | SectionId::DebugMacinfo
+        | SectionId::DebugMacro => None,
+        _ => elf.expanded_section(id.name(), kept)?,
+    };
+    Ok(EndianSlice::new(bytes.unwrap_or_default(), LittleEndian))
 }

@@ -21,7 +21,8 @@ fn with_index(describe: impl Fn(&mut DwarfBuilder), check: impl Fn(&DwarfIndex<'
             describe(&mut builder);
             let file = builder.build();
             let elf = ElfImage::parse(&file).unwrap();
-            check(&DwarfIndex::build(&elf).unwrap());
+            let kept = Kept::default();
+            check(&DwarfIndex::build(&elf, &kept).unwrap());
         }
     }
 }
@@ -448,14 +449,15 @@ fn types_that_contain_themselves_end() {
 fn files_without_readable_debug_information_say_why() {
     let build = |elf: ElfBuilder| {
         let file = elf.build();
-        DwarfIndex::build(&ElfImage::parse(&file).unwrap()).map(|_| ())
+        let kept = Kept::default();
+        DwarfIndex::build(&ElfImage::parse(&file).unwrap(), &kept).map(|_| ())
     };
     assert!(matches!(build(ElfBuilder::new()), Err(DebugInfoError::NoDebugInfo)));
     let empty = ElfBuilder::new().section(".debug_info", b"");
     assert!(matches!(build(empty), Err(DebugInfoError::NoDebugInfo)));
     let compressed = ElfBuilder::new().compressed_section(".debug_info", b"????");
     assert!(
-        matches!(build(compressed), Err(DebugInfoError::CompressedSection { section }) if section == ".debug_info")
+        matches!(build(compressed), Err(DebugInfoError::Compressed { section, .. }) if section == ".debug_info")
     );
     let noise = ElfBuilder::new().section(".debug_info", b"not a unit, not even close to one");
     assert!(matches!(build(noise), Err(DebugInfoError::MalformedDwarf { .. })));
@@ -477,7 +479,8 @@ fn a_broken_unit_does_not_hide_the_others() {
     }
     let elf = sections.iter().fold(ElfBuilder::new(), |elf, (name, bytes)| elf.section(name, bytes));
     let file = elf.build();
-    let index = DwarfIndex::build(&ElfImage::parse(&file).unwrap()).unwrap();
+    let kept = Kept::default();
+    let index = DwarfIndex::build(&ElfImage::parse(&file).unwrap(), &kept).unwrap();
     assert_eq!(index.struct_size("kept"), Some(16));
     assert_eq!(index.struct_size("lost"), None);
 }
@@ -500,7 +503,8 @@ fn mixed_sections() -> Vec<(&'static str, Vec<u8>)> {
 /// Asks everything there is to ask; the answers do not matter.
 fn exercise(file: &[u8]) {
     let Ok(elf) = ElfImage::parse(file) else { return };
-    let Ok(index) = DwarfIndex::build(&elf) else { return };
+    let kept = Kept::default();
+    let Ok(index) = DwarfIndex::build(&elf, &kept) else { return };
     for ty in ["object", "_object", "node", "many", "settings", "colour"] {
         index.members(ty);
         index.field(ty, "array[1][1].next");
