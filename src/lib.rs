@@ -6,7 +6,7 @@
 //!                   │                  ▼
 //!                   │            LayoutSource (names → offsets), resolved once, probed
 //!                   ▼                  ▼
-//!                Runtime (interpreters, threads, frames, GC lists, pymalloc, types)
+//!                Runtime (interpreters, threads, frames, GC lists, allocators, types)
 //!                   │ census               │ visit_references
 //!                   ▼                      ▼
 //!             ObjectTable + roots ──▶ HeapGraph ──▶ analyses ──▶ Report ──▶ text │ JSON

@@ -1,9 +1,11 @@
 //! Live blocks of memory, whichever allocator of the interpreter manages them.
 //!
 //! Knows regions (what is scanned at a time), areas of equal blocks in them, and the padding of debug hooks. Refuses to
-//! know how an allocator keeps its books ([`super::pymalloc`] does) and which blocks are objects.
+//! know how an allocator keeps its books ([`super::pymalloc`], [`super::mimalloc`]) and which blocks are objects.
 
+use super::mimalloc::{self, MimallocFigures, Segment};
 use super::pymalloc::{self, PymallocFigures, RawBlocks};
+use super::words::ReadField;
 use super::{Arena, PythonError, Runtime};
 use crate::corefile::Address;
 
@@ -17,11 +19,35 @@ const GUARD: u8 = 0xfd;
 /// How many blocks are looked at to tell whether debug hooks were active.
 const SAMPLE: usize = 256;
 
+/// Where the interpreter took memory for objects from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AllocatorKind {
+    /// Its own arenas; malloc for what is larger than 512 bytes.
+    Pymalloc,
+    /// Its copy of mimalloc: free-threaded builds, and `PYTHONMALLOC=mimalloc`.
+    Mimalloc,
+    /// The C library (`PYTHONMALLOC=malloc`): nothing tells which memory is in use.
+    Malloc,
+}
+
+impl AllocatorKind {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pymalloc => "pymalloc",
+            Self::Mimalloc => "mimalloc",
+            Self::Malloc => "malloc",
+        }
+    }
+}
+
 /// Memory that the interpreter's allocators manage, ready to be scanned region by region.
 #[derive(Debug)]
 pub struct Regions {
     /// Disjoint, by address.
     pub list: Vec<Region>,
+    /// Which allocator has objects.
+    pub kind: AllocatorKind,
     /// Each block is padded by the debug hooks (`PYTHONMALLOC=debug`, `-X dev`, `--with-pydebug`).
     pub padded: bool,
     /// Of each interpreter with an allocator of its own: blocks passed on to malloc, when readable.
@@ -29,7 +55,7 @@ pub struct Regions {
 }
 
 /// A stretch of memory that is scanned at a time; no object of another allocator lies in it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Region {
     /// First address.
     pub address: Address,
@@ -41,9 +67,10 @@ pub struct Region {
 }
 
 /// Whose memory a region is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Source {
     Arena(Arena),
+    Segment(Segment),
 }
 
 /// Equal blocks, one after the other.
@@ -64,6 +91,13 @@ pub struct Area<'core> {
 pub enum Contents {
     /// Objects and anything else.
     Any,
+    /// No objects.
+    Buffers,
+    /// Objects, and what else C code asked for under the same heading.
+    Objects {
+        /// Whether slots for the instance dict and weak references lie in front of each.
+        preheader: bool,
+    },
 }
 
 /// The live blocks of one area.
@@ -123,17 +157,25 @@ impl<'core> PaddedBlock<'core> {
 pub struct AllocatorFigures {
     /// pymalloc's.
     pub pymalloc: PymallocFigures,
+    /// mimalloc's.
+    pub mimalloc: MimallocFigures,
 }
 
 impl AllocatorFigures {
     /// `sys.getallocatedblocks()`.
     pub fn allocated_blocks(&self) -> i64 {
-        self.pymalloc.allocated_blocks()
+        self.pymalloc.allocated_blocks().saturating_add_unsigned(self.mimalloc.counted_blocks)
+    }
+
+    /// Pools and pages whose free lists contradict their headers.
+    pub fn damaged(&self) -> u64 {
+        self.pymalloc.damaged_pools + self.mimalloc.damaged_pages
     }
 
     /// Adds another part's figures.
     pub fn add(&mut self, other: &Self) {
         self.pymalloc.add(&other.pymalloc);
+        self.mimalloc.add(&other.mimalloc);
     }
 }
 
@@ -142,7 +184,16 @@ impl AllocatorFigures {
 /// # Errors
 /// pymalloc's arena tables cannot be found or read.
 pub fn regions(runtime: &Runtime<'_>) -> Result<Regions, PythonError> {
-    let (arenas, raw_blocks) = pymalloc::arenas(runtime)?;
+    let (arenas, mut raw_blocks) = pymalloc::arenas(runtime)?;
+    let segments = mimalloc::segments(runtime);
+    let kind = match (segments.is_empty(), raw_blocks.is_empty()) {
+        (false, _) => AllocatorKind::Mimalloc,
+        (true, false) => AllocatorKind::Pymalloc,
+        (true, true) => AllocatorKind::Malloc,
+    };
+    if raw_blocks.is_empty() {
+        raw_blocks.push((0, None));
+    }
     let mut list: Vec<Region> = arenas
         .into_iter()
         .map(|arena| Region {
@@ -152,9 +203,15 @@ pub fn regions(runtime: &Runtime<'_>) -> Result<Regions, PythonError> {
             source: Source::Arena(arena),
         })
         .collect();
+    list.extend(segments.into_iter().map(|segment| Region {
+        address: segment.address,
+        end: segment.end,
+        interpreter: segment.interpreter,
+        source: Source::Segment(segment),
+    }));
     list.sort_by_key(|region| region.address);
-    let padded = is_padded(runtime, &list);
-    Ok(Regions { list, padded, raw_blocks })
+    let padded = if list.is_empty() { is_padded_malloc(runtime) } else { is_padded(runtime, &list) };
+    Ok(Regions { list, kind, padded, raw_blocks })
 }
 
 /// Calls `on_area` for each area of `region` with live blocks, by address, and returns the region's figures.
@@ -166,7 +223,12 @@ pub fn for_each_area<'core>(
 ) -> AllocatorFigures {
     match &region.source {
         Source::Arena(arena) => {
-            AllocatorFigures { pymalloc: pymalloc::for_each_pool(runtime, arena, on_area) }
+            let pymalloc = pymalloc::for_each_pool(runtime, arena, on_area);
+            AllocatorFigures { pymalloc, ..AllocatorFigures::default() }
+        }
+        Source::Segment(segment) => {
+            let mimalloc = mimalloc::for_each_page(runtime, segment, on_area);
+            AllocatorFigures { mimalloc, ..AllocatorFigures::default() }
         }
     }
 }
@@ -187,6 +249,21 @@ fn is_padded(runtime: &Runtime<'_>, regions: &[Region]) -> bool {
         if seen >= SAMPLE {
             break;
         }
+    }
+    padded * 2 > seen
+}
+
+/// The same for blocks of malloc: those of tracked objects, which lie behind their GC heads and managed slots.
+fn is_padded_malloc(runtime: &Runtime<'_>) -> bool {
+    let tracked = runtime.gc_lists.iter().flat_map(|list| &list.objects).take(SAMPLE);
+    let (mut seen, mut padded) = (0usize, 0usize);
+    for &object in tracked {
+        let Ok(type_) = runtime.space.field(object, runtime.layouts.object.type_) else { continue };
+        let preheader = runtime.types.of(type_).map_or(0, |info| u64::from(info.preheader));
+        let block = object.wrapping_sub(preheader).wrapping_sub(PADDING as u64);
+        let bytes = runtime.space.slice_from(block).unwrap_or_default();
+        seen += 1;
+        padded += usize::from(PaddedBlock::read(bytes).is_some());
     }
     padded * 2 > seen
 }

@@ -143,6 +143,9 @@ layouts! {
         ast_first_type: optional("ast.AST_type"),
         unicode_ids: optional("unicode.ids.array"),
         unicode_ids_count: optional("unicode.ids.size"),
+        mimalloc_abandoned: optional("mimalloc.abandoned_pool.abandoned"),
+        mimalloc_visited: optional("mimalloc.abandoned_pool.abandoned_visited"),
+        mimalloc_subproc: optional("mimalloc.subproc"),
     }
     /// Include/cpython/pystate.h.
     thread: ThreadState = "PyThreadState|_ts" {
@@ -237,6 +240,41 @@ layouts! {
         szidx: required("szidx"),
         nextoffset: required("nextoffset"),
         maxnextoffset: required("maxnextoffset"),
+    }
+    /// Include/internal/pycore_tstate.h: what a thread state is allocated as; with heaps of mimalloc in free-threaded builds.
+    thread_impl: ThreadStateImpl = "_PyThreadStateImpl" {
+        heaps: optional("mimalloc.heaps"),
+    }
+    /// Include/internal/mimalloc/mimalloc/types.h: a page of equal blocks. `xblock_size`, `tag` in 2.1.2.
+    mi_page: MiPage = "mi_page_s|mi_page_t" {
+        slice_count: optional("slice_count"),
+        tag: optional("heap_tag" | "tag"),
+        capacity: optional("capacity"),
+        free: optional("free"),
+        local_free: optional("local_free"),
+        used: optional("used"),
+        block_size: optional("block_size" | "xblock_size"),
+        page_start: optional("page_start"),
+        keys: optional("keys"),
+        xthread_free: optional("xthread_free"),
+        xheap: optional("xheap"),
+    }
+    /// Include/internal/mimalloc/mimalloc/types.h: memory that pages are cut from.
+    mi_segment: MiSegment = "mi_segment_s|mi_segment_t" {
+        cookie: optional("cookie"),
+        segment_slices: optional("segment_slices"),
+        segment_info_slices: optional("segment_info_slices"),
+        slice_entries: optional("slice_entries"),
+        thread_id: optional("thread_id"),
+        subproc: optional("subproc"),
+        abandoned_next: optional("abandoned_next"),
+        slices: optional("slices"),
+    }
+    /// Include/internal/mimalloc/mimalloc/types.h: the pages of one thread and purpose.
+    mi_heap: MiHeap = "mi_heap_s|mi_heap_t" {
+        thread_delayed_free: optional("thread_delayed_free"),
+        cookie: optional("cookie"),
+        keys: optional("keys"),
     }
     /// Include/cpython/object.h.
     type_: TypeObject = "PyTypeObject|_typeobject" {

@@ -1,6 +1,6 @@
 //! L3: the interpreter's data in CPython's own words.
 //!
-//! Knows interpreters, threads, frames, the collector's lists, pymalloc, types, and how each type's instances refer to
+//! Knows interpreters, threads, frames, the collector's lists, allocators, types, and how each type's instances refer to
 //! other objects. Refuses to know analyses and output. Layouts come in by name ([`layouts`]); what names cannot say
 //! is decided in [`semantics`], the only file here that compares versions.
 
@@ -19,6 +19,8 @@ pub mod layouts;
 mod lines;
 mod locate;
 mod members;
+mod mimalloc;
+mod mimalloc_page;
 mod names;
 mod open;
 mod preview;
@@ -40,7 +42,8 @@ mod words;
 
 pub use attributes::{AttributeName, Lookup, class_namespaces, get_attribute, instance_attributes, lookup};
 pub use blocks::{
-    AllocatorFigures, Area, Contents, LiveBlocks, PaddedBlock, Region, Regions, for_each_area, regions,
+    AllocatorFigures, AllocatorKind, Area, Contents, LiveBlocks, PaddedBlock, Region, Regions, for_each_area,
+    regions,
 };
 pub use bounds::{Bound, bound_of};
 pub use dict::{DictItems, DictTable, dict_get, dict_items};
@@ -56,6 +59,7 @@ pub use items::{ItemKey, Items, get_item, items};
 pub use landmarks::Landmarks;
 pub use lines::line_of;
 pub use members::{MemberNames, member_name};
+pub use mimalloc::MimallocFigures;
 pub use names::type_module;
 pub use preview::{
     Preview, PreviewLimits, Values, escape_text, float_repr, preview, quote_bytes, quote_text,

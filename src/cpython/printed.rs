@@ -18,6 +18,7 @@ pub const SYMBOLS: &[&str] = &[
     "arenas",
     "maxarenas",
     "raw_allocated_blocks",
+    "_mi_heap_main",
     "interned",
     "PyDict_Type",
     "PyList_Type",
@@ -79,6 +80,7 @@ mod tests {
             include_str!("landmarks.rs"),
             include_str!("types.rs"),
             include_str!("pymalloc.rs"),
+            include_str!("mimalloc.rs"),
             include_str!("roots.rs"),
         ];
         for source in sources {

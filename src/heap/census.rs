@@ -7,7 +7,7 @@ use super::table::{Columns, Found};
 use super::{ObjectFlags, ObjectId, ObjectTable};
 use crate::corefile::Address;
 use crate::cpython::{
-    AllocatorFigures, Area, Contents, GC_HEAD_SIZE, Gap, Generation, LiveBlocks, PaddedBlock,
+    AllocatorFigures, AllocatorKind, Area, Contents, GC_HEAD_SIZE, Gap, Generation, LiveBlocks, PaddedBlock,
     PymallocFigures, PythonError, ReadField, References, Region, Regions, Runtime, SizeRule, TypeId,
     TypeInfo, for_each_area, is_type, regions, roots, size_of, word,
 };
@@ -24,6 +24,8 @@ pub struct Census {
     pub figures: AllocatorFigures,
     /// Of each interpreter with an allocator of its own, by its index.
     pub allocators: Vec<(usize, AllocatorFigures)>,
+    /// Which allocator has objects.
+    pub allocator: AllocatorKind,
     /// Blocks are padded by the debug hooks (`PYTHONMALLOC=debug`, `-X dev`, `--with-pydebug`).
     pub padded: bool,
     /// What could not be read.
@@ -95,7 +97,7 @@ pub fn census(runtime: &mut Runtime<'_>) -> Result<Census, PythonError> {
     let outside = close_outside(runtime, &map, seeds, &mut gaps);
     let mut objects = ObjectTable::new(merge(&regions.list, scans, outside));
     mark_generations(runtime, &mut objects, &mut gaps);
-    Ok(Census { objects, figures, allocators, padded: regions.padded, gaps })
+    Ok(Census { objects, figures, allocators, allocator: regions.kind, padded: regions.padded, gaps })
 }
 
 /// The figures of all allocators together, and of each.
@@ -107,7 +109,7 @@ fn allocator_figures(
     let mut each = Vec::new();
     for &(interpreter, raw_blocks) in &regions.raw_blocks {
         let pymalloc = PymallocFigures { raw_blocks, ..PymallocFigures::default() };
-        let mut figures = AllocatorFigures { pymalloc };
+        let mut figures = AllocatorFigures { pymalloc, ..AllocatorFigures::default() };
         let own = regions.list.iter().zip(scans).filter(|(region, _)| region.interpreter == interpreter);
         own.for_each(|(_, scan)| figures.add(&scan.figures));
         total.add(&figures);
@@ -236,6 +238,9 @@ impl Scanner<'_, '_, '_, '_> {
             let start = area.address + offset as u64;
             let is_object = match area.contents {
                 Contents::Any => self.object_in(start, block, [0, 16, 32]),
+                Contents::Objects { preheader: false } => self.object_in(start, block, [0]),
+                Contents::Objects { preheader: true } => self.object_in(start, block, [16]),
+                Contents::Buffers => false,
             };
             if !is_object {
                 self.other(area.block_size);
@@ -251,6 +256,12 @@ impl Scanner<'_, '_, '_, '_> {
             let is_object = match (PaddedBlock::read(block), area.contents) {
                 (Some(PaddedBlock { bytes, for_object: true }), Contents::Any) => {
                     self.object_in(start, bytes, [0, 16, 32])
+                }
+                (Some(PaddedBlock { bytes, .. }), Contents::Objects { preheader: false }) => {
+                    self.object_in(start, bytes, [0])
+                }
+                (Some(PaddedBlock { bytes, .. }), Contents::Objects { preheader: true }) => {
+                    self.object_in(start, bytes, [16])
                 }
                 _ => false,
             };

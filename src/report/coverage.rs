@@ -4,7 +4,7 @@
 
 use super::{Hex, Page, number};
 use crate::corefile::{Inputs, ModuleStatus, Piece, PieceSource};
-use crate::cpython::{Runtime, WalkKind};
+use crate::cpython::{AllocatorKind, Runtime, WalkKind};
 use crate::heap::{Census, HeapGraph};
 use serde::Serialize;
 
@@ -110,6 +110,8 @@ pub struct CensusCoverage {
     pub unknown_list_entries: u64,
     /// Pools of the allocator whose free list contradicts their header.
     pub damaged_pools: u64,
+    /// Objects came from malloc, so that only those that something refers to are known.
+    pub only_reachable: bool,
 }
 
 /// What the references could not tell.
@@ -189,7 +191,8 @@ impl Coverage {
             unreadable_examples: gaps.examples.iter().copied().take(MAX_EXAMPLES).map(Hex).collect(),
             opaque_objects: gaps.opaque_objects,
             unknown_list_entries: gaps.unknown_list_entries,
-            damaged_pools: census.figures.pymalloc.damaged_pools,
+            damaged_pools: census.figures.damaged(),
+            only_reachable: census.allocator == AllocatorKind::Malloc,
         });
         self.answers = self.judge();
     }
@@ -256,7 +259,13 @@ impl Coverage {
         sizes.extend(self.unreadable());
         let mut references = sizes.clone();
         references.extend(self.opaque(python));
+        // What nothing tracked refers to is no garbage, and keeps nothing of it alive that its refcount does not show.
         let mut garbage = references.clone();
+        if let Some(why) = self.untold() {
+            [&mut objects, &mut sizes, &mut references]
+                .into_iter()
+                .for_each(|answer| answer.push(why.clone()));
+        }
         if python.collecting {
             garbage.push(
                 "a collection was under way: refcounts and lists are those of its middle, not of a moment at rest"
@@ -314,6 +323,15 @@ impl Coverage {
             }
         }
         why
+    }
+
+    fn untold(&self) -> Option<String> {
+        self.census.as_ref().filter(|census| census.only_reachable)?;
+        Some(
+            "the process took memory from malloc (PYTHONMALLOC=malloc), which does not tell where objects are: those that the \
+             collector does not track and that only C code refers to are missing"
+                .to_owned(),
+        )
     }
 
     fn unreadable(&self) -> Option<String> {

@@ -3,7 +3,7 @@
 use super::table::{Align, Table};
 use super::{CoreIdentity, Coverage, Hex, Page, Report, Tone, number};
 use crate::corefile::{BuildId, Inputs, Module, ModuleStatus};
-use crate::cpython::{Interpreter, Runtime, dict_get, read_str};
+use crate::cpython::{Interpreter, Runtime, dict_get, read_str, regions};
 use crate::layout::Resolution;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -48,6 +48,9 @@ pub struct PythonIdentity {
     pub build: &'static str,
     /// `sys.abiflags`, such as `d` for a debug build.
     pub abiflags: Option<String>,
+    /// Where memory for objects came from: `pymalloc`, `mimalloc` or `malloc`, with `_debug` behind it where debug hooks padded
+    /// each block: the values of `PYTHONMALLOC`. `null` if that cannot be told.
+    pub allocator: Option<String>,
     /// Address of `_PyRuntime`.
     pub runtime: Hex,
     /// How many interpreters there are.
@@ -173,6 +176,9 @@ fn python(runtime: &Runtime<'_>) -> PythonIdentity {
         sys_version: of_sys("version"),
         build: "default",
         abiflags: of_sys("abiflags"),
+        allocator: regions(runtime)
+            .ok()
+            .map(|regions| format!("{}{}", regions.kind.name(), if regions.padded { "_debug" } else { "" })),
         runtime: Hex(runtime.address),
         interpreters_total: runtime.interpreters.len() as u64,
         interpreters: (0..)
@@ -321,6 +327,9 @@ impl InfoReport {
         page.pair("Python", &format!("{}, {build}, in {module}", python.version));
         if let Some(version) = &python.sys_version {
             page.pair("sys.version", &version.replace('\n', " "));
+        }
+        if let Some(allocator) = &python.allocator {
+            page.pair("Allocator", allocator);
         }
         for interpreter in &python.interpreters {
             let collector = match (interpreter.gc_enabled, interpreter.gc_collecting) {

@@ -50,10 +50,14 @@ pub struct HeapTotals {
     pub references: u64,
 }
 
-/// pymalloc.
+/// The interpreter's allocator.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct AllocatorTotals {
-    /// Arenas with memory.
+    /// `pymalloc`, `mimalloc`, or `malloc`, of which nothing more is known.
+    pub name: &'static str,
+    /// Debug hooks padded each block.
+    pub padded: bool,
+    /// Arenas with memory; mimalloc: segments.
     pub arenas: u64,
     /// Their size.
     pub arena_bytes: u64,
@@ -229,14 +233,16 @@ impl OverviewReport {
 }
 
 fn allocator(runtime: &Runtime<'_>, census: &Census) -> AllocatorTotals {
-    let figures = &census.figures.pymalloc;
+    let (figures, mimalloc) = (&census.figures.pymalloc, &census.figures.mimalloc);
     let free = |class: &crate::cpython::ClassFigures| class.free_blocks * u64::from(class.block_size);
     AllocatorTotals {
-        arenas: figures.arenas,
-        arena_bytes: figures.arenas * runtime.semantics.pools.arena,
-        live_blocks: figures.live_blocks(),
-        live_bytes: figures.live_bytes(),
-        free_block_bytes: figures.classes.iter().map(free).sum(),
+        name: census.allocator.name(),
+        padded: census.padded,
+        arenas: figures.arenas + mimalloc.segments,
+        arena_bytes: figures.arenas * runtime.semantics.pools.arena + mimalloc.segment_bytes,
+        live_blocks: figures.live_blocks() + mimalloc.live_blocks,
+        live_bytes: figures.live_bytes() + mimalloc.live_bytes,
+        free_block_bytes: figures.classes.iter().map(free).sum::<u64>() + mimalloc.free_bytes(),
         free_pool_bytes: figures.free_pools * runtime.semantics.pools.pool,
         other_blocks: census.gaps.other_blocks,
         other_bytes: census.gaps.other_bytes,
@@ -431,18 +437,7 @@ impl OverviewReport {
                 number::count(heap.references),
             ),
         );
-        let allocator = &self.allocator;
-        page.pair(
-            "pymalloc",
-            &format!(
-                "{} of {}: {} in use, {} free in partly used pools, {} in free pools",
-                number::counted(allocator.arenas, "arena", false),
-                number::bytes(allocator.arena_bytes),
-                number::bytes(allocator.live_bytes),
-                number::bytes(allocator.free_block_bytes),
-                number::bytes(allocator.free_pool_bytes),
-            ),
-        );
+        self.render_allocator(page);
         for collector in &self.collectors {
             let state = match (collector.enabled, collector.collecting) {
                 (_, true) => "collecting",
@@ -471,6 +466,36 @@ impl OverviewReport {
             };
             page.pair(&format!("Collector{of}"), &format!("{state}; {}{frozen}", generations.join(", ")));
         }
+    }
+
+    fn render_allocator(&self, page: &mut Page) {
+        let allocator = &self.allocator;
+        let in_use = || {
+            format!(
+                "{} in use, {} free in partly used",
+                number::bytes(allocator.live_bytes),
+                number::bytes(allocator.free_block_bytes)
+            )
+        };
+        let size = number::bytes(allocator.arena_bytes);
+        let mut text = match allocator.name {
+            "pymalloc" => format!(
+                "{} of {size}: {} pools, {} in free pools",
+                number::counted(allocator.arenas, "arena", false),
+                in_use(),
+                number::bytes(allocator.free_pool_bytes)
+            ),
+            "mimalloc" => format!(
+                "{} of {size}: {} pages",
+                number::counted(allocator.arenas, "segment", false),
+                in_use()
+            ),
+            _ => "which of its memory is in use is not known".to_owned(),
+        };
+        if allocator.padded {
+            text.push_str("; debug hooks padded each block");
+        }
+        page.pair(allocator.name, &text);
     }
 
     fn render_garbage(&self, page: &mut Page, coverage: &Coverage) {
