@@ -5,7 +5,7 @@
 
 use super::held_by_garbage::held_only_by;
 use crate::corefile::Address;
-use crate::cpython::{Generation, ReadField, Runtime};
+use crate::cpython::{Generation, Runtime};
 use crate::graph::{EdgeKind, NodeSet, Trial, TrialInput, finalizer_closure, trial_deletion};
 use crate::heap::{HeapGraph, ObjectId, ObjectTable};
 use rayon::prelude::*;
@@ -174,8 +174,7 @@ fn by_interpreter(
 
 /// An object's refcount as the collector reads it; `None` when its header is not readable.
 fn refcount(runtime: &Runtime<'_>, address: Address) -> Option<u64> {
-    let word = runtime.space.field(address, runtime.layouts.object.refcnt).ok()?;
-    Some(runtime.semantics.refcount(word).0)
+    runtime.refcount(address).ok().map(|found| found.count)
 }
 
 fn refcounts(runtime: &Runtime<'_>, objects: &ObjectTable, candidates: &NodeSet) -> Vec<u32> {

@@ -2,7 +2,7 @@
 //!
 //! Knows columns and reference counts; refuses to know names.
 
-use crate::cpython::{ReadField, Runtime, TypeId};
+use crate::cpython::{Runtime, TypeId};
 use crate::heap::{ObjectId, ObjectTable};
 use rayon::prelude::*;
 use std::cmp::Reverse;
@@ -94,6 +94,5 @@ fn accepts(runtime: &Runtime<'_>, objects: &ObjectTable, filter: &InstanceFilter
 
 /// Refcount of the object at `address`, and whether it is immortal; `None` if its header is not readable.
 pub fn refcount(runtime: &Runtime<'_>, address: crate::corefile::Address) -> Option<(u64, bool)> {
-    let word = runtime.space.field(address, runtime.layouts.object.refcnt).ok()?;
-    Some(runtime.semantics.refcount(word))
+    runtime.refcount(address).ok().map(|found| (found.count, found.immortal))
 }

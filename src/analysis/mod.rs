@@ -30,7 +30,7 @@ pub use referrers::{Direction, ReferenceCount, ReferenceRow, ReferencesAnswer, r
 pub use roots::{Root, Roots};
 pub use suspects::{Confidence, Remedy, Suspect, SuspectKind, Suspects, retained_by_suspects, suspects};
 
-use crate::cpython::{ReadField, Runtime, TypeInfo};
+use crate::cpython::{Runtime, TypeInfo};
 use crate::graph::EdgeKind;
 use crate::heap::{HeapGraph, ObjectId, ObjectTable};
 
@@ -53,9 +53,7 @@ impl<'h> Heap<'h, '_> {
 
     /// An object's reference count; `None` when its header is not readable.
     pub fn refcount(&self, id: ObjectId) -> Option<u64> {
-        let word =
-            self.runtime.space.field(self.objects.address(id), self.runtime.layouts.object.refcnt).ok()?;
-        Some(self.runtime.semantics.refcount(word).0)
+        self.runtime.refcount(self.objects.address(id)).ok().map(|found| found.count)
     }
 
     /// What is known of an object's type.

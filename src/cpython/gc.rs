@@ -181,8 +181,8 @@ pub fn walk_lists(runtime: &Runtime<'_>) -> Vec<GcList> {
 fn walk(runtime: &Runtime<'_>, head: Address, collecting: bool, list: &mut GcList) -> Option<Address> {
     let l = &runtime.layouts;
     let bound = runtime.mapped_bytes / 32 + 1;
-    let length = (GC_HEAD_SIZE + u64::from(l.object.size)) as usize;
-    let type_at = GC_HEAD_SIZE as usize + at(l.object.type_);
+    let length = GC_HEAD_SIZE as usize + runtime.header.size as usize;
+    let type_at = GC_HEAD_SIZE as usize + runtime.header.type_at as usize;
     let mut previous = head;
     let mut last_type = 0;
     let Ok(mut current) = runtime.space.field(head, l.gc_head.next) else { return Some(head) };

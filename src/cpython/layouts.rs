@@ -71,7 +71,10 @@ macro_rules! layouts {
 layouts! {
     /// Include/object.h: the header of every object.
     object: ObjectHeader = "PyObject|_object" {
-        refcnt: required("ob_refcnt"),
+        refcnt: optional("ob_refcnt"),
+        ref_local: optional("ob_ref_local"),
+        ref_shared: optional("ob_ref_shared"),
+        gc_bits: optional("ob_gc_bits"),
         refcnt_split: optional("ob_refcnt_split"),
         type_: required("ob_type"),
     }
@@ -104,6 +107,7 @@ layouts! {
         dict: optional("dict"),
         gil: optional("ceval.gil"),
         obmalloc: optional("obmalloc"),
+        unique_ids: optional("unique_ids"),
         types_builtins: optional("types.builtins.initialized" | "types.builtins"),
         types_for_extensions: optional("types.for_extensions.initialized"),
         interned: optional("cached_objects.interned_strings"),

@@ -21,8 +21,6 @@ const MAX_MEMBERS: usize = 4096;
 const MAX_METHODS: usize = 16;
 /// Longest chain of bases that is followed.
 const MAX_BASES: usize = 1000;
-/// Bytes of an object's header.
-const HEADER: u64 = 16;
 /// Include/datetime.h: where this is 0, the object was allocated without room for [`TIME_ZONE`].
 const TIME_ZONE_FLAG: &str = "hastzinfo";
 /// Include/datetime.h.
@@ -79,7 +77,7 @@ fn names_of(runtime: &Runtime<'_>, type_: Address, size: u32) -> FxHashMap<u32, 
 pub fn object_walk(runtime: &Runtime<'_>, type_: Address) -> Option<Walk> {
     let read = |field| runtime.space.field(type_, field).ok();
     let size = u32::try_from(read(runtime.layouts.type_.basicsize)?).ok()?;
-    if u64::from(size) <= HEADER {
+    if size <= runtime.header.size {
         return Some(Walk { fields: Box::default(), kind: WalkKind::Fixed });
     }
     let weak_references = read(runtime.layouts.type_.weaklistoffset)?;
@@ -88,7 +86,7 @@ pub fn object_walk(runtime: &Runtime<'_>, type_: Address) -> Option<Walk> {
     let (mut fields, mut kind) = (Vec::new(), WalkKind::Fixed);
     for member in dwarf.pointer_members(found, &is_object).into_iter().take(MAX_MEMBERS) {
         let offset = u64::from(member.offset);
-        if offset < HEADER || offset == weak_references {
+        if offset < u64::from(runtime.header.size) || offset == weak_references {
             continue;
         }
         match flag {

@@ -11,6 +11,7 @@ mod dict;
 mod error;
 mod frame;
 mod gc;
+mod header;
 mod instance;
 mod interpreter;
 mod items;
@@ -53,6 +54,7 @@ pub use frame::{
     thread_frames,
 };
 pub use gc::{GcList, GcState, Generation, GenerationCounters};
+pub use header::{GcBits, Header, RefCount};
 pub use instance::DictPlace;
 pub use interpreter::{Gil, Interpreter, ThreadState};
 pub use items::{ItemKey, Items, get_item, items};
@@ -82,7 +84,7 @@ use layouts::Layouts;
 use shapes::Shapes;
 use std::borrow::Cow;
 
-/// Bytes of a `PyGC_Head`.
+/// Bytes of a `PyGC_Head`, in builds that have one.
 pub const GC_HEAD_SIZE: u64 = 16;
 
 /// A CPython found in a core file: where its state lies and how to read it.
@@ -96,6 +98,8 @@ pub struct Runtime<'core> {
     pub table: Option<Cow<'core, Table>>,
     /// Offsets of every struct.
     pub layouts: Layouts,
+    /// The header of every object.
+    pub header: Header,
     /// What offsets do not say.
     pub semantics: Semantics,
     /// Fixed reference fields of the interpreter's own types.

@@ -34,6 +34,7 @@ impl<'core> Runtime<'core> {
             binaries,
             table: table.map(Cow::Borrowed),
             layouts: learnt.layouts,
+            header: learnt.header,
             shapes: learnt.shapes,
             resolutions: learnt.resolutions,
             layout_sources: learnt.sources,

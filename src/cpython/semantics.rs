@@ -143,6 +143,8 @@ pub struct Semantics {
     pub interned_refs_uncounted: bool,
     /// pymalloc's units.
     pub pools: PoolGeometry,
+    /// Bytes of the GC head in front of each object the collector knows; 0 in free-threaded builds.
+    pub gc_head: u32,
 }
 
 impl Semantics {
@@ -172,6 +174,7 @@ impl Semantics {
             frame_cleared: 4,
             frame_executing: 0,
             interned_refs_uncounted: true,
+            gc_head: if layouts.object.gc_bits.is_some() { 0 } else { super::GC_HEAD_SIZE as u32 },
             pools: PoolGeometry { arena: 1 << 20, pool: 1 << 14, alignment: 16 },
         }
     }
@@ -203,7 +206,31 @@ impl Semantics {
             _ => type_flags::MANAGED_DICT | type_flags::MANAGED_WEAKREF,
         };
         let slots = if flags & managed != 0 { 16 } else { 0 };
-        let head = if flags & type_flags::HAVE_GC != 0 { 16 } else { 0 };
+        let head = if flags & type_flags::HAVE_GC != 0 { self.gc_head } else { 0 };
         slots + head
     }
+
+    /// All that [`Semantics::preheader`] may answer, ascending.
+    pub fn preheaders(&self) -> impl Iterator<Item = u32> + use<> {
+        let head = self.gc_head;
+        let all = [0, head, 16 + head];
+        all.into_iter()
+            .enumerate()
+            .filter(move |&(index, size)| index != 1 || size != 0)
+            .map(|(_, size)| size)
+    }
+
+    /// Bytes from the slot of the managed dict up to the object.
+    #[inline]
+    pub fn dict_slot(&self) -> u64 {
+        u64::from(self.gc_head) + 8
+    }
+}
+
+/// What the count of an object with deferred reference counting is too high: such objects outlive the count's zero until
+/// the collector finds them.
+pub fn deferred_bias(layouts: &Layouts) -> i64 {
+    // `_PyObject_SetDeferredRefcount`: `_Py_REF_DEFERRED` is PY_SSIZE_T_MAX / 8 (Include/internal/pycore_object.h, 3.14,
+    // with per-thread counts); one reference in 3.13 (Objects/object.c).
+    if layouts.interpreter.unique_ids.is_some() { i64::MAX / 8 } else { 1 }
 }

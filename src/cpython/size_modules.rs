@@ -332,10 +332,7 @@ impl When<Place> {
             }
             Unshared(place) => match place.read(runtime, object)? {
                 0 => false,
-                referent => {
-                    let header = runtime.space.field(referent, runtime.layouts.object.refcnt)?;
-                    runtime.semantics.refcount(header).0 <= 1
-                }
+                referent => runtime.refcount(referent)?.count <= 1,
             },
         })
     }

@@ -4,7 +4,7 @@
 
 use super::layouts::Layouts;
 use super::shapes::Shapes;
-use super::{PyVersion, PythonError};
+use super::{Header, PyVersion, PythonError};
 use crate::corefile::{Address, AddressSpace};
 use crate::debuginfo::Binaries;
 use crate::layout::{DwarfSource, LayoutSource, Resolution, Resolver, Table};
@@ -14,6 +14,8 @@ use crate::layout::{DwarfSource, LayoutSource, Resolution, Resolver, Table};
 pub(super) struct Learnt {
     /// Offsets of every struct.
     pub layouts: Layouts,
+    /// The header of every object.
+    pub header: Header,
     /// Fixed reference fields of the interpreter's own types.
     pub shapes: Shapes,
     /// Every question with its answer and origin.
@@ -50,16 +52,16 @@ pub(super) fn learn(
     }
     let descriptions = sources.iter().map(|source| source.describe()).collect();
     let mut resolver = Resolver::new(sources);
-    // Objects of free-threaded builds have four words more; asked first, as most other fields differ too.
-    if resolver.required_size("PyObject|_object")? != 16 {
+    let layouts = Layouts::resolve(&mut resolver)?;
+    let header = Header::new(&layouts, &mut resolver)?;
+    if header.has_gc_bits() {
         return Err(PythonError::FreeThreaded { version });
     }
-    let layouts = Layouts::resolve(&mut resolver)?;
     let shapes = Shapes::resolve(&mut resolver);
     if let Some(conflict) = resolver.conflict() {
         return Err(conflict.into());
     }
-    Ok(Learnt { layouts, shapes, resolutions: resolver.resolved().to_vec(), sources: descriptions })
+    Ok(Learnt { layouts, header, shapes, resolutions: resolver.resolved().to_vec(), sources: descriptions })
 }
 
 /// The release, by the constant `Py_Version` (Python/getversion.c, since 3.11).

@@ -7,9 +7,9 @@ use super::table::{Columns, Found};
 use super::{ObjectFlags, ObjectId, ObjectTable};
 use crate::corefile::Address;
 use crate::cpython::{
-    AllocatorFigures, AllocatorKind, Area, Contents, GC_HEAD_SIZE, Gap, Generation, LiveBlocks, PaddedBlock,
-    PymallocFigures, PythonError, ReadField, References, Region, Regions, Runtime, SizeRule, TypeId,
-    TypeInfo, for_each_area, is_type, regions, roots, size_of, word,
+    AllocatorFigures, AllocatorKind, Area, Contents, GC_HEAD_SIZE, Gap, GcBits, Generation, LiveBlocks,
+    PaddedBlock, PymallocFigures, PythonError, ReadField, RefCount, References, Region, Regions, Runtime,
+    SizeRule, TypeId, TypeInfo, for_each_area, is_type, regions, roots, size_of, word,
 };
 use crate::graph::EdgeKind;
 use rayon::prelude::*;
@@ -280,23 +280,27 @@ impl Scanner<'_, '_, '_, '_> {
     /// Takes the object in a block, if there is one, behind one of these numbers of bytes.
     #[inline]
     fn object_in<const N: usize>(&mut self, start: Address, bytes: &[u8], preheaders: [usize; N]) -> bool {
+        let header = &self.runtime.header;
         for preheader in preheaders {
-            let Some((refcount, type_)) = header(bytes, preheader) else { break };
-            if !self.runtime.semantics.plausible_refcount(refcount) {
-                continue;
+            if bytes.len() < preheader + header.size as usize {
+                break;
             }
+            let Some(refcount) = header.plausible_count_in(&self.runtime.semantics, bytes, preheader) else {
+                continue;
+            };
+            let type_ = header.type_in(bytes, preheader);
             let Some(type_id) = self.runtime.types.id_of(type_) else {
                 self.maybe_unknown_type(type_);
                 continue;
             };
             let info = self.runtime.types.get(type_id);
             if info.preheader as usize == preheader && self.fits(info, bytes, preheader) {
-                let head = head_in_block(bytes, preheader);
-                if head.0 == 0 && info.has_gc() && info.by_class_statement {
+                let tracking = Tracking::in_block(self.runtime, bytes, preheader);
+                if !tracking.tracked && info.has_gc() && info.by_class_statement {
                     // Not tracked: a buffer that looks alike, or an instance that is being torn down.
                     continue;
                 }
-                self.object(type_id, info, start + preheader as u64, refcount, head);
+                self.object(type_id, info, start + preheader as u64, refcount, tracking);
                 return true;
             }
         }
@@ -322,11 +326,11 @@ impl Scanner<'_, '_, '_, '_> {
         type_id: TypeId,
         info: &TypeInfo,
         object: Address,
-        refcount: u64,
-        gc_head: (u64, u64),
+        refcount: RefCount,
+        tracking: Tracking,
     ) {
         let outside = &mut *self.outside;
-        let found = describe(self.runtime, type_id, info, object, refcount, gc_head);
+        let found = describe(self.runtime, type_id, info, object, refcount, tracking);
         let gap = self.references.visit(info, object, &mut |referent| {
             if referent.kind != EdgeKind::Inferred {
                 outside.note(referent.target);
@@ -343,23 +347,57 @@ impl Scanner<'_, '_, '_, '_> {
     }
 }
 
-/// The words of an object's header: refcount and type.
-#[inline]
-fn header(bytes: &[u8], at: usize) -> Option<(u64, Address)> {
-    bytes.get(at..at.checked_add(16)?).map(|header| (word(header, 0), word(header, 8)))
-}
-
-/// The two words of the GC head of an object behind `preheader` bytes of a block.
-#[inline]
-fn head_in_block(bytes: &[u8], preheader: usize) -> (u64, u64) {
-    match preheader.checked_sub(16) {
-        Some(head) => (word(bytes, head), word(bytes, head + 8)),
-        None => (0, 0),
-    }
-}
-
 /// `_gc_prev` bit that says `tp_finalize` was called (Include/internal/pycore_gc.h, `_PyGC_PREV_MASK_FINALIZED`).
 const GC_FINALIZED: u64 = 1;
+
+/// What the collector has noted of one object.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tracking {
+    tracked: bool,
+    finalized: bool,
+}
+
+impl Tracking {
+    /// By the two words of a GC head.
+    #[inline]
+    fn from_head(next: u64, prev: u64) -> Self {
+        Self { tracked: next != 0, finalized: prev & GC_FINALIZED != 0 }
+    }
+
+    /// By the bits of a header.
+    #[inline]
+    fn from_bits(bits: GcBits) -> Self {
+        Self { tracked: bits.is_tracked(), finalized: bits.is_finalized() }
+    }
+
+    /// Of the object behind `preheader` bytes of a block.
+    #[inline]
+    fn in_block(runtime: &Runtime<'_>, bytes: &[u8], preheader: usize) -> Self {
+        if runtime.header.has_gc_bits() {
+            return Self::from_bits(runtime.header.gc_bits_in(bytes, preheader));
+        }
+        match preheader.checked_sub(GC_HEAD_SIZE as usize) {
+            None => Self::default(),
+            Some(head) => Self::from_head(word(bytes, head), word(bytes, head + 8)),
+        }
+    }
+
+    /// Of any object. Static types have no GC head, whatever their type says.
+    fn of(runtime: &Runtime<'_>, info: &TypeInfo, object: Address, header: &[u8]) -> Self {
+        if runtime.header.has_gc_bits() {
+            return Self::from_bits(runtime.header.gc_bits_in(header, 0));
+        }
+        let is_static_type =
+            info.is_metatype() && runtime.types.of(object).is_some_and(|info| !info.is_heap_type());
+        if !info.has_gc() || is_static_type {
+            return Self::default();
+        }
+        match runtime.space.slice(object.wrapping_sub(GC_HEAD_SIZE), GC_HEAD_SIZE as usize) {
+            Ok(head) => Self::from_head(word(head, 0), word(head, 8)),
+            Err(_) => Self::default(),
+        }
+    }
+}
 
 /// An object's row. `Err`: its size could not be read, so it is the plain object's.
 #[inline]
@@ -368,14 +406,13 @@ fn describe(
     type_id: TypeId,
     info: &TypeInfo,
     address: Address,
-    refcount: u64,
-    (gc_next, gc_prev): (u64, u64),
+    refcount: RefCount,
+    tracking: Tracking,
 ) -> Result<Found, Found> {
-    let (_, immortal) = runtime.semantics.refcount(refcount);
     let flags = ObjectFlags::UNTRACKED
-        .with_generation((gc_next != 0).then_some(Generation::Detached))
-        .with_finalized(gc_prev & GC_FINALIZED != 0)
-        .with_immortal(immortal);
+        .with_generation(tracking.tracked.then_some(Generation::Detached))
+        .with_finalized(tracking.finalized)
+        .with_immortal(refcount.immortal);
     let row = |size| Found { address, type_id, size, flags };
     match size_of(runtime, info, address) {
         Ok(size) => Ok(row(size)),
@@ -472,15 +509,15 @@ fn outside_object(
     object: Address,
     gaps: &mut CensusGaps,
 ) -> Option<Found> {
-    let (refcount, type_) = header(runtime.space.slice(object, 16).ok()?, 0)?;
-    let type_id = runtime.types.id_of(type_)?;
-    let (count, _) = runtime.semantics.refcount(refcount);
-    if count == 0 || !object.is_multiple_of(8) {
+    let header = runtime.space.slice(object, runtime.header.size as usize).ok()?;
+    let type_id = runtime.types.id_of(runtime.header.type_in(header, 0))?;
+    let refcount = runtime.header.count_in(&runtime.semantics, header, 0);
+    if (refcount.count == 0 && !refcount.immortal) || !object.is_multiple_of(8) {
         return None;
     }
     let info = runtime.types.get(type_id);
-    let head = gc_head(runtime, info, object);
-    let found = describe(runtime, type_id, info, object, refcount, head);
+    let tracking = Tracking::of(runtime, info, object, header);
+    let found = describe(runtime, type_id, info, object, refcount, tracking);
     let gap = references.visit(info, object, &mut |referent| {
         if referent.kind != EdgeKind::Inferred {
             outside.note(referent.target);
@@ -490,19 +527,6 @@ fn outside_object(
     let mut found = found.unwrap_or_else(|found| found);
     found.flags = found.flags.with_outside_pools(true);
     Some(found)
-}
-
-/// The two words of the GC head, or zeros for objects without one. Static types have none, whatever their type says.
-fn gc_head(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> (u64, u64) {
-    let is_static_type =
-        info.is_metatype() && runtime.types.of(object).is_some_and(|info| !info.is_heap_type());
-    if !info.has_gc() || is_static_type {
-        return (0, 0);
-    }
-    match runtime.space.slice(object.wrapping_sub(GC_HEAD_SIZE), GC_HEAD_SIZE as usize) {
-        Ok(head) => (word(head, 0), word(head, 8)),
-        Err(_) => (0, 0),
-    }
 }
 
 /// Joins the regions' objects and those outside in order of address; a region holds no address of the others.

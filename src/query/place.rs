@@ -9,17 +9,12 @@ use crate::cpython::{
     regions,
 };
 
-/// Bytes in front of an object: none, a GC head, a GC head with managed slots.
-const HEADS: [u64; 3] = [0, 16, 32];
-
 /// Whether the words at the address read as an object's header: a refcount and a known type.
 pub fn is_object(runtime: &Runtime<'_>, address: Address) -> bool {
+    let header = runtime.space.slice(address, runtime.header.size as usize);
     address.is_multiple_of(8)
         && type_at(runtime, address).is_some()
-        && runtime
-            .space
-            .field(address, runtime.layouts.object.refcnt)
-            .is_ok_and(|word| runtime.semantics.plausible_refcount(word))
+        && header.is_ok_and(|bytes| runtime.header.plausible_count_in(&runtime.semantics, bytes, 0).is_some())
 }
 
 fn type_at<'r>(runtime: &'r Runtime<'_>, address: Address) -> Option<&'r TypeInfo> {
@@ -57,9 +52,9 @@ fn name(runtime: &Runtime<'_>, object: Address) -> String {
 
 /// The address of an object's GC head or managed slots instead of its own.
 fn in_head(runtime: &Runtime<'_>, address: Address) -> Option<String> {
-    HEADS.iter().filter(|&&head| head > 0).find_map(|&head| {
-        let object = address.checked_add(head)?;
-        let has_head = is_object(runtime, object) && type_at(runtime, object)?.preheader as u64 >= head;
+    runtime.semantics.preheaders().filter(|&head| head > 0).find_map(|head| {
+        let object = address.checked_add(u64::from(head))?;
+        let has_head = is_object(runtime, object) && type_at(runtime, object)?.preheader >= head;
         has_head.then(|| format!("what lies in front of an object; the object is {}", name(runtime, object)))
     })
 }
@@ -91,7 +86,8 @@ fn in_pool(runtime: &Runtime<'_>, address: Address) -> Option<String> {
 
 fn in_block(runtime: &Runtime<'_>, address: Address, block: Address, size: usize, padded: bool) -> String {
     let data = if padded { block.wrapping_add(PaddedBlock::OFFSET as u64) } else { block };
-    let object = HEADS.iter().map(|head| data.wrapping_add(*head)).find(|&start| {
+    let starts = runtime.semantics.preheaders().map(|head| data.wrapping_add(u64::from(head)));
+    let object = { starts }.find(|&start| {
         is_object(runtime, start)
             && type_at(runtime, start)
                 .is_some_and(|info| u64::from(info.preheader) == start.wrapping_sub(data))

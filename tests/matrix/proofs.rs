@@ -232,10 +232,9 @@ impl View<'_, '_> {
         }
         let mut wrong = Vec::new();
         for (address, theirs) in said {
-            let word = self.runtime.space.field(address, self.runtime.layouts.object.refcnt).unwrap_or(0);
-            let (ours, immortal) = self.runtime.semantics.refcount(word);
-            if ours != theirs && !immortal {
-                wrong.push(format!("{address:#x} {}: {ours}, not {theirs}", self.type_name(address)));
+            let found = self.runtime.refcount(address).ok();
+            if found.is_none_or(|found| found.count != theirs && !found.immortal) {
+                wrong.push(format!("{address:#x} {}: {found:?}, not {theirs}", self.type_name(address)));
             }
         }
         differences.all("reference counts", wrong);

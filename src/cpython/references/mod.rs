@@ -239,11 +239,11 @@ pub fn managed_place(
     object: Address,
 ) -> Result<Attributes, ReadError> {
     let space = &runtime.space;
-    let dict_at = object.wrapping_sub(24);
+    let dict_at = object.wrapping_sub(runtime.semantics.dict_slot());
     let from_dict = |dict| if dict == 0 { Attributes::None } else { Attributes::Dict(dict) };
     Ok(match runtime.semantics.managed_dict {
         ManagedDict::TwoSlots => {
-            let values = space.read_u64(object.wrapping_sub(32))?;
+            let values = space.read_u64(dict_at.wrapping_sub(8))?;
             match values {
                 0 => from_dict(space.read_u64(dict_at)?),
                 first => Attributes::Values { first, capacity: None, dict: space.read_u64(dict_at)? },

@@ -6,7 +6,7 @@
 use super::{Gap, Referent, emit};
 use crate::corefile::{Address, ReadError};
 use crate::cpython::types::TypeInfo;
-use crate::cpython::words::{ReadField, word};
+use crate::cpython::words::{ReadField, half, word};
 use crate::cpython::{Runtime, Slot};
 use crate::graph::EdgeKind;
 use crate::machine::{self, Binding, CodeCache, Hook, StandardFunction, Stop, Visit};
@@ -15,10 +15,6 @@ use crate::machine::{self, Binding, CodeCache, Hook, StandardFunction, Stop, Vis
 const MAX_REBINDINGS: usize = 16;
 /// Words of an object that a conservative scan looks at.
 const MAX_SCANNED_BYTES: u64 = 1 << 20;
-/// Bytes of an object's header.
-const HEADER: u64 = 16;
-/// Where it has the type.
-const TYPE_OFFSET: u32 = 8;
 
 /// The dead process, for the interpreter of machine code.
 struct Mapped<'r, 'core>(&'r Runtime<'core>);
@@ -117,7 +113,7 @@ pub fn follow(
     };
     for visit in &visits {
         let slot = match offset_of(visit) {
-            Some(TYPE_OFFSET) => Slot::Type,
+            Some(offset) if offset == runtime.header.type_at => Slot::Type,
             Some(offset) => Slot::Word { type_: info.address, offset },
             None if visit.target == info.address => Slot::Type,
             None => Slot::Indirect,
@@ -178,9 +174,11 @@ pub fn scan_object(
     each: &mut impl FnMut(Referent),
 ) -> Result<(), ReadError> {
     let size = object_bytes(runtime, info, object)?;
-    scan(runtime, object.wrapping_add(HEADER), size.saturating_sub(HEADER), each, |offset| Slot::Word {
+    let header = runtime.header.size;
+    let (start, bytes) = (object.wrapping_add(u64::from(header)), size.saturating_sub(u64::from(header)));
+    scan(runtime, start, bytes, each, |offset| Slot::Word {
         type_: info.address,
-        offset: offset.saturating_add(HEADER as u32),
+        offset: offset.saturating_add(header),
     })
 }
 
@@ -203,21 +201,22 @@ fn scan(
 
 /// Items of a numpy array of objects that owns its memory, and the array it is a view of.
 ///
-/// `PyArrayObject_fields` is numpy's stable ABI (numpy/ndarraytypes.h, unchanged from 1.7 to 2.x): data +16, nd +24,
-/// dimensions +32, strides +40, base +48, descr +56; of the descriptor (`PyArray_Descr`), `kind` is the byte +24.
+/// `PyArrayObject_fields` is numpy's stable ABI (numpy/ndarraytypes.h, unchanged from 1.7 to 2.x); behind the header: data,
+/// nd +8, dimensions +16, strides +24, base +32, descr +40; of the descriptor (`PyArray_Descr`), `kind` is the byte +8.
 pub fn numpy_array(
     runtime: &Runtime<'_>,
     object: Address,
     each: &mut impl FnMut(Referent),
 ) -> Result<(), ReadError> {
     let space = &runtime.space;
-    let header = space.slice(object, 64)?;
+    let header = u64::from(runtime.header.size);
+    let members = space.slice(object.wrapping_add(header), 48)?;
     let (data, dimensions, base, descr) =
-        (word(header, 16), word(header, 32), word(header, 48), word(header, 56));
+        (word(members, 0), word(members, 16), word(members, 32), word(members, 40));
     emit(each, EdgeKind::Owned, base, Slot::Field("base"));
     emit(each, EdgeKind::Owned, descr, Slot::Field("dtype"));
-    let rank = u64::from(space.read_u32(object.wrapping_add(24))?).min(64);
-    if space.read_u8(descr.wrapping_add(24))? != b'O' || base != 0 {
+    let rank = u64::from(half(members, 8)).min(64);
+    if space.read_u8(descr.wrapping_add(header).wrapping_add(8))? != b'O' || base != 0 {
         return Ok(());
     }
     let mut count = 1u64;
