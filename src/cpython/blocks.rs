@@ -164,7 +164,7 @@ pub struct AllocatorFigures {
 impl AllocatorFigures {
     /// `sys.getallocatedblocks()`.
     pub fn allocated_blocks(&self) -> i64 {
-        self.pymalloc.allocated_blocks().saturating_add_unsigned(self.mimalloc.counted_blocks)
+        self.pymalloc.allocated_blocks().saturating_add_unsigned(self.mimalloc.counted.blocks)
     }
 
     /// Pools and pages whose free lists contradict their headers.

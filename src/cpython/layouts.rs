@@ -254,6 +254,7 @@ layouts! {
         slice_count: optional("slice_count"),
         tag: optional("heap_tag" | "tag"),
         capacity: optional("capacity"),
+        reserved: optional("reserved"),
         free: optional("free"),
         local_free: optional("local_free"),
         used: optional("used"),

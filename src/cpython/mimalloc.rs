@@ -7,7 +7,7 @@ use super::blocks::{Area, Contents, LiveBlocks};
 use super::mimalloc_page::{Chain, PageLayout, PageState, block_chain};
 use super::words::{ReadField, at, half, word};
 use super::{Interpreter, Runtime};
-use crate::corefile::Address;
+use crate::corefile::{Address, AddressSpace};
 use crate::layout::Field;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -56,10 +56,23 @@ pub struct MimallocFigures {
     pub live_blocks: u64,
     /// Bytes in live blocks.
     pub live_bytes: u64,
-    /// Live blocks that `sys.getallocatedblocks()` counts.
-    pub counted_blocks: u64,
+    /// What the interpreter counts: all heaps of a free-threaded build, the main thread's of another.
+    pub counted: HeapFigures,
     /// Pages whose free lists contradict their header, or that cannot be read.
     pub damaged_pages: u64,
+}
+
+/// Sums over heaps of mimalloc, as `sys._debugmallocstats()` prints them for a heap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeapFigures {
+    /// Live blocks: `sys.getallocatedblocks()`.
+    pub blocks: u64,
+    /// Bytes in them, as large as the allocator made them.
+    pub bytes: u64,
+    /// Bytes that pages have room for.
+    pub reserved_bytes: u64,
+    /// Bytes of blocks that were ever handed out.
+    pub committed_bytes: u64,
 }
 
 impl MimallocFigures {
@@ -77,7 +90,10 @@ impl MimallocFigures {
         self.page_bytes += other.page_bytes;
         self.live_blocks += other.live_blocks;
         self.live_bytes += other.live_bytes;
-        self.counted_blocks += other.counted_blocks;
+        self.counted.blocks += other.counted.blocks;
+        self.counted.bytes += other.counted.bytes;
+        self.counted.reserved_bytes += other.counted.reserved_bytes;
+        self.counted.committed_bytes += other.counted.committed_bytes;
         self.damaged_pages += other.damaged_pages;
     }
 }
@@ -157,7 +173,7 @@ fn candidates<'core>(runtime: &Runtime<'core>, layout: &SegmentLayout) -> Vec<He
         let mut address = piece.start.next_multiple_of(SEGMENT);
         while address < piece.end() {
             if let Ok(bytes) = runtime.space.slice(address, layout.header_bytes()) {
-                found.extend(Header::read(layout, address, bytes));
+                found.extend(Header::read(&runtime.space, layout, address, bytes));
             }
             let Some(next) = address.checked_add(SEGMENT) else { break };
             address = next;
@@ -167,7 +183,12 @@ fn candidates<'core>(runtime: &Runtime<'core>, layout: &SegmentLayout) -> Vec<He
 }
 
 impl<'core> Header<'core> {
-    fn read(layout: &SegmentLayout, address: Address, bytes: &'core [u8]) -> Option<Self> {
+    fn read(
+        space: &AddressSpace<'_>,
+        layout: &SegmentLayout,
+        address: Address,
+        bytes: &'core [u8],
+    ) -> Option<Self> {
         let segment_slices = word(bytes, at(layout.segment_slices));
         let first_slice = word(bytes, at(layout.info_slices));
         let end_slice = word(bytes, at(layout.slice_entries));
@@ -175,7 +196,7 @@ impl<'core> Header<'core> {
         let sound = end_slice == segment_slices.min(MAX_SLICES)
             && (1..=end_slice).contains(&first_slice)
             && u64::from(half(bytes, at(layout.slices) + at(layout.page.slice_count))) == first_slice
-            && address.checked_add(bytes_of_it).is_some();
+            && space.is_mapped(address.checked_add(bytes_of_it)? - 1);
         let key = word(bytes, at(layout.cookie)) ^ address;
         sound.then_some(Self { address, bytes, key, segment_slices, first_slice, end_slice })
     }
@@ -383,7 +404,12 @@ pub fn for_each_page<'core>(
         figures.page_bytes += page.block_bytes() as u64;
         figures.live_blocks += live;
         figures.live_bytes += live * page.block_size as u64;
-        figures.counted_blocks += if segment.counted { live } else { 0 };
+        if segment.counted {
+            figures.counted.blocks += live;
+            figures.counted.bytes += live * page.block_size as u64;
+            figures.counted.reserved_bytes += page.reserved * page.block_size as u64;
+            figures.counted.committed_bytes += page.block_bytes() as u64;
+        }
         if live == 0 {
             continue;
         }

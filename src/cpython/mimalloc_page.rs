@@ -24,6 +24,7 @@ pub struct PageLayout {
     /// The heap it belongs to; 0 once its thread has ended.
     pub heap: Field,
     capacity: Field,
+    reserved: Field,
     used: Field,
     block_size: Field,
     free: Field,
@@ -43,6 +44,7 @@ impl PageLayout {
             slice_count: l.slice_count?,
             heap: l.xheap?,
             capacity: l.capacity?,
+            reserved: l.reserved?,
             used: l.used?,
             block_size: l.block_size?,
             free: l.free?,
@@ -115,6 +117,8 @@ pub struct PageState {
     pub block_size: usize,
     /// Blocks that were ever handed out; the page may have room for more.
     pub capacity: u16,
+    /// Blocks it has room for.
+    pub reserved: u64,
     /// The heap's tag.
     pub tag: u64,
     used: u64,
@@ -142,7 +146,8 @@ impl PageState {
         };
         let capacity = u16::try_from(number(bytes, layout.capacity)).ok()?;
         let room = span.checked_sub(start.checked_sub(base)?)?;
-        if block_size.checked_mul(u64::from(capacity))? > room {
+        let reserved = number(bytes, layout.reserved);
+        if u64::from(capacity) > reserved || block_size.checked_mul(reserved)? > room {
             return None;
         }
         let keys = layout.keys.map(|keys| (word(bytes, at(keys)), word(bytes, at(keys) + 8)));
@@ -150,6 +155,7 @@ impl PageState {
             start,
             block_size: usize::try_from(block_size).ok()?,
             capacity,
+            reserved,
             tag: layout.tag.map_or(0, |tag| number(bytes, tag)),
             used: number(bytes, layout.used),
             heads: [
@@ -238,7 +244,7 @@ mod tests {
 
     fn page(capacity: u16, used: u64, heads: [Address; 3], keys: Option<(u64, u64)>) -> PageState {
         let chain = Chain { null: 0x42, keys };
-        PageState { start: START, block_size: 32, capacity, tag: 0, used, heads, chain }
+        PageState { start: START, block_size: 32, capacity, reserved: 8, tag: 0, used, heads, chain }
     }
 
     fn memory(links: &[(usize, u64)]) -> Vec<u8> {

@@ -61,7 +61,7 @@ pub use items::{ItemKey, Items, get_item, items};
 pub use landmarks::Landmarks;
 pub use lines::line_of;
 pub use members::{MemberNames, member_name};
-pub use mimalloc::MimallocFigures;
+pub use mimalloc::{HeapFigures, MimallocFigures};
 pub use names::type_module;
 pub use preview::{
     Preview, PreviewLimits, Values, escape_text, float_repr, preview, quote_bytes, quote_text,

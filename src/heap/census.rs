@@ -210,8 +210,8 @@ fn scan_regions(runtime: &Runtime<'_>, regions: &Regions, map: &RegionMap) -> Ve
             |(references, outside), region| {
                 let mut scanner = Scanner { runtime, references, outside, scan: RegionScan::default() };
                 let figures = match regions.padded {
-                    false => for_each_area(runtime, region, |area, live| scanner.area(area, live)),
-                    true => for_each_area(runtime, region, |area, live| scanner.padded_area(area, live)),
+                    false => for_each_area(runtime, region, |area, live| scanner.area::<false>(area, live)),
+                    true => for_each_area(runtime, region, |area, live| scanner.area::<true>(area, live)),
                 };
                 let mut scan = scanner.scan;
                 scan.figures = figures;
@@ -232,38 +232,33 @@ struct Scanner<'s, 'r, 'core, 'm> {
 impl Scanner<'_, '_, '_, '_> {
     /// Takes the live blocks of an area.
     #[inline]
-    fn area(&mut self, area: &Area<'_>, live: &LiveBlocks<'_>) {
-        for offset in live.offsets() {
-            let block = area.bytes.get(offset..offset + area.block_size).unwrap_or_default();
-            let start = area.address + offset as u64;
-            let is_object = match area.contents {
-                Contents::Any => self.object_in(start, block, [0, 16, 32]),
-                Contents::Objects { preheader: false } => self.object_in(start, block, [0]),
-                Contents::Objects { preheader: true } => self.object_in(start, block, [16]),
-                Contents::Buffers => false,
-            };
-            if !is_object {
-                self.other(area.block_size);
-            }
+    fn area<const PADDED: bool>(&mut self, area: &Area<'_>, live: &LiveBlocks<'_>) {
+        match area.contents {
+            Contents::Any => self.blocks::<3, PADDED>(area, live, [0, 16, 32]),
+            Contents::Objects { preheader: false } => self.blocks::<1, PADDED>(area, live, [0]),
+            Contents::Objects { preheader: true } => self.blocks::<1, PADDED>(area, live, [16]),
+            Contents::Buffers => live.offsets().for_each(|_| self.other(area.block_size)),
         }
     }
 
-    /// Takes the live blocks of an area where the debug hooks padded each.
-    fn padded_area(&mut self, area: &Area<'_>, live: &LiveBlocks<'_>) {
+    /// Takes the blocks of an area where objects, if any, have one of these numbers of bytes in front of them.
+    #[inline]
+    fn blocks<const N: usize, const PADDED: bool>(
+        &mut self,
+        area: &Area<'_>,
+        live: &LiveBlocks<'_>,
+        preheaders: [usize; N],
+    ) {
         for offset in live.offsets() {
             let block = area.bytes.get(offset..offset + area.block_size).unwrap_or_default();
-            let start = area.address + (offset + PaddedBlock::OFFSET) as u64;
-            let is_object = match (PaddedBlock::read(block), area.contents) {
-                (Some(PaddedBlock { bytes, for_object: true }), Contents::Any) => {
-                    self.object_in(start, bytes, [0, 16, 32])
-                }
-                (Some(PaddedBlock { bytes, .. }), Contents::Objects { preheader: false }) => {
-                    self.object_in(start, bytes, [0])
-                }
-                (Some(PaddedBlock { bytes, .. }), Contents::Objects { preheader: true }) => {
-                    self.object_in(start, bytes, [16])
-                }
-                _ => false,
+            let start = area.address + offset as u64;
+            let is_object = if PADDED {
+                PaddedBlock::read(block).is_some_and(|block| {
+                    let start = start + PaddedBlock::OFFSET as u64;
+                    block.for_object && self.object_in(start, block.bytes, preheaders)
+                })
+            } else {
+                self.object_in(start, block, preheaders)
             };
             if !is_object {
                 self.other(area.block_size);

@@ -195,7 +195,7 @@ impl Oracle {
             let numbers: Vec<u64> = line.split_whitespace().map_while(|word| word.parse().ok()).collect();
             if let [class, size, pools, used, free] = numbers[..] {
                 classes.push((class, size, pools, used, free));
-            } else if let Some((name, value)) = line.split_once('=')
+            } else if let Some((name, value)) = line.split_once(['=', ':'])
                 && let Ok(value) = value.trim().replace(',', "").parse()
             {
                 totals.entry(name.trim().to_owned()).or_insert(value);

@@ -361,7 +361,22 @@ impl View<'_, '_> {
         let figures = &self.census.allocators[0].1.pymalloc;
         differences.check(ours == said, || format!("sys.getallocatedblocks(): {ours}, not {said}"));
         differences.check(figures.damaged_pools == 0, || format!("{} damaged pools", figures.damaged_pools));
+        let mimalloc = &self.census.figures.mimalloc;
+        differences
+            .check(mimalloc.damaged_pages == 0, || format!("{} damaged pages", mimalloc.damaged_pages));
         let (classes, totals) = oracle.malloc();
+        // A free-threaded build prints the figures of a heap that it does not use for Python's memory.
+        if mimalloc.segments > 0 && self.runtime.layouts.thread_impl.heaps.is_none() {
+            for (name, value) in [
+                ("Allocated Blocks", mimalloc.counted.blocks),
+                ("Allocated Bytes w/ Overhead", mimalloc.counted.bytes),
+                ("Bytes Reserved", mimalloc.counted.reserved_bytes),
+                ("Bytes Committed", mimalloc.counted.committed_bytes),
+            ] {
+                let said = totals.get(name);
+                differences.check(said == Some(&value), || format!("{name}: {value}, not {said:?}"));
+            }
+        }
         let ours: Vec<_> = figures
             .classes
             .iter()
