@@ -45,6 +45,10 @@ pub struct Common {
     #[arg(long, value_name = "DIR", global = true, help_heading = "Where files are")]
     pub debug_dir: Vec<PathBuf>,
 
+    /// Open no file of the process: what the core itself holds must do
+    #[arg(long, global = true, help_heading = "Where files are", conflicts_with_all = ["exe", "sysroot", "debug_dir"])]
+    pub core_only: bool,
+
     /// Layout table to use where there is no debug information (see `exuvia dev layouts`)
     #[arg(long, value_name = "FILE", global = true, help_heading = "Where files are")]
     pub layout: Option<PathBuf>,

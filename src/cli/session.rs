@@ -49,6 +49,7 @@ impl Opened {
             exe: common.exe.clone(),
             sysroot: common.sysroot.clone(),
             debug_dirs: common.debug_dir.clone(),
+            core_only: common.core_only,
         };
         check_exists(common)?;
         progress.phase("opening the core and its modules");

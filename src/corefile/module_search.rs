@@ -35,6 +35,8 @@ pub struct SearchOptions {
     pub sysroot: Option<PathBuf>,
     /// Directories with a `.build-id` tree of separate debug files.
     pub debug_dirs: Vec<PathBuf>,
+    /// Look nowhere: what the core itself holds must do.
+    pub core_only: bool,
 }
 
 /// Finds the file of one load. `core` is the memory the core alone has.
@@ -203,6 +205,9 @@ fn candidates(
     is_executable: bool,
 ) -> Vec<PathBuf> {
     let mut candidates = Vec::new();
+    if options.core_only {
+        return candidates;
+    }
     if is_executable {
         candidates.extend(options.exe.clone());
     }
@@ -230,6 +235,9 @@ fn build_id_dirs(options: &SearchOptions) -> impl Iterator<Item = PathBuf> {
 }
 
 fn debug_file_by_id(build_id: &BuildId, options: &SearchOptions) -> Option<MappedFile> {
+    if options.core_only {
+        return None;
+    }
     let mut entry = build_id.directory_entry()?.into_os_string();
     entry.push(".debug");
     let mut files = build_id_dirs(options).filter_map(|dir| MappedFile::open_as_is(&dir.join(&entry)).ok());

@@ -1,12 +1,23 @@
 //! Where the interpreter lies in the process: its module, `_PyRuntime`, and any other symbol of it.
 //!
-//! Knows symbol tables and the symbols of layout tables; refuses to know what a symbol is for.
+//! Knows symbol tables, the symbols of layout tables, and what tells `_PyRuntime` from other memory; refuses to know
+//! what a symbol is for.
 
-use super::PythonError;
-use crate::corefile::{Address, Inputs, Module};
-use crate::debuginfo::Binaries;
-use crate::layout::Table;
+use super::layouts::Layouts;
+use super::words::ReadField;
+use super::{PythonError, own_data, type_flags};
+use crate::corefile::{Address, AddressSpace, Inputs, Module};
+use crate::debuginfo::{Binaries, ElfImage};
+use crate::layout::{Resolver, Table};
 
+/// The section that holds `_PyRuntime` and nothing else (Python/pylifecycle.c, since 3.10).
+const SECTION: &str = ".PyRuntime";
+/// What `_PyRuntime` begins with (Include/internal/pycore_debug_offsets.h, `_Py_Debug_Cookie`, since 3.13).
+const COOKIE: u64 = u64::from_le_bytes(*b"xdebugpy");
+/// Where `_Py_DebugOffsets` says where in `_PyRuntime` the list of interpreters is (3.13 to 3.15).
+const HEAD_AFTER_COOKIE: u64 = 40;
+/// Larger than any `_PyRuntime`, in bytes.
+const MAX_RUNTIME: u64 = 16 << 20;
 /// Most files that a message names.
 const MAX_NAMED: usize = 6;
 
@@ -36,9 +47,11 @@ fn describes(table: &Table, module: &Module) -> bool {
     }
 }
 
-/// The module with the symbol `_PyRuntime`, and the symbol's run-time address.
+/// The module with `_PyRuntime`, and its run-time address: by symbol, by the section that holds it, by the cookie that
+/// it begins with, and, where `table` tells how its structs are laid out, by how they refer to each other.
 pub(super) fn find_runtime(
     inputs: &Inputs,
+    space: &AddressSpace<'_>,
     binaries: &Binaries<'_>,
     table: Option<&Table>,
 ) -> Result<(usize, Address), PythonError> {
@@ -46,10 +59,16 @@ pub(super) fn find_runtime(
     let mut order: Vec<usize> = (0..modules.len()).collect();
     // Most files of a process are no interpreter; parse the symbols of likely ones first.
     order.sort_by_key(|&index| modules.get(index).is_none_or(|module| !module.name().contains("python")));
-    for index in order {
-        if let Some(address) = find_symbol(binaries, table, index, "_PyRuntime") {
-            return Ok((index, address));
-        }
+    let in_order =
+        |find: &dyn Fn(usize) -> Option<Address>| order.iter().find_map(|&index| Some((index, find(index)?)));
+    let module = |index: usize| modules.get(index);
+    let layouts = table.and_then(|table| Layouts::resolve(&mut Resolver::new(vec![table])).ok());
+    let found = in_order(&|index| find_symbol(binaries, table, index, "_PyRuntime"))
+        .or_else(|| in_order(&|index| section(module(index)?)))
+        .or_else(|| in_order(&|index| cookie(space, module(index)?)))
+        .or_else(|| in_order(&|index| consistent_runtime(space, module(index)?, layouts.as_ref()?)));
+    if let Some(found) = found {
+        return Ok(found);
     }
     let missing: Vec<&str> =
         modules.iter().filter(|module| module.elf_bytes().is_none()).map(|module| module.name()).collect();
@@ -69,4 +88,54 @@ pub(super) fn find_runtime(
         hint.push_str(&format!("; the layout table is for another build of {}", module.name()));
     }
     Err(PythonError::NoRuntime { modules: modules.len() - missing.len(), hint })
+}
+
+/// Run-time address of the section that the linker put `_PyRuntime` in: an executable that embeds Python need not export
+/// the symbol.
+fn section(module: &Module) -> Option<Address> {
+    let address = ElfImage::parse(module.elf_bytes()?).ok()?.section_address(SECTION)?;
+    Some(module.load_bias.wrapping_add(address))
+}
+
+/// Address of the cookie in the data of `module`, if interpreters are where the words after it say.
+fn cookie(space: &AddressSpace<'_>, module: &Module) -> Option<Address> {
+    own_data::find_word(space, module, |address, word| {
+        let offset =
+            (word == COOKIE).then(|| space.read_u64(address.wrapping_add(HEAD_AFTER_COOKIE)))?.ok()?;
+        let head = (offset < MAX_RUNTIME).then(|| space.read_u64(address.wrapping_add(offset)))?.ok()?;
+        space.is_mapped(head).then_some(address)
+    })
+}
+
+/// Address of the struct in the data of `module` that can be `_PyRuntime` by `layouts`: its main interpreter is in its
+/// list, both have threads that name them as theirs, and their `sys.__dict__` is a dict.
+pub(super) fn consistent_runtime(
+    space: &AddressSpace<'_>,
+    module: &Module,
+    layouts: &Layouts,
+) -> Option<Address> {
+    let (head, main) = (layouts.runtime.interpreters_head, layouts.runtime.interpreters_main);
+    own_data::find_word(space, module, |address, first| {
+        if first == 0 || !first.is_multiple_of(8) {
+            return None;
+        }
+        let runtime = address.wrapping_sub(u64::from(head.offset));
+        let main = space.field(runtime, main).ok()?;
+        let fits =
+            is_interpreter(space, layouts, main) && (first == main || is_interpreter(space, layouts, first));
+        (fits && own_data::contains(space, module, runtime)).then_some(runtime)
+    })
+}
+
+/// Whether the struct at `address` is an interpreter's state with at least one thread.
+fn is_interpreter(space: &AddressSpace<'_>, l: &Layouts, address: Address) -> bool {
+    let thread_of = || space.field(address, l.interpreter.threads_head).ok().filter(|&thread| thread != 0);
+    let dict_flags = || {
+        let sysdict = space.field(address, l.interpreter.sysdict).ok()?;
+        space.field(space.field(sysdict, l.object.type_).ok()?, l.type_.flags).ok()
+    };
+    address != 0
+        && address.is_multiple_of(8)
+        && thread_of().is_some_and(|thread| space.field(thread, l.thread.interp) == Ok(address))
+        && dict_flags().is_some_and(|flags| flags & type_flags::DICT_SUBCLASS != 0)
 }

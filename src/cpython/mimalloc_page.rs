@@ -213,7 +213,7 @@ impl PageState {
         let index = offset / step;
         let bits = free.get_mut((index / 64) as usize).filter(|_| index < u64::from(self.capacity));
         match bits {
-            Some(bits) if offset % step == 0 && *bits & (1 << (index % 64)) == 0 => {
+            Some(bits) if offset.is_multiple_of(step) && *bits & (1 << (index % 64)) == 0 => {
                 *bits |= 1 << (index % 64);
                 marked.free += 1;
                 true

@@ -20,12 +20,12 @@ impl<'core> Runtime<'core> {
     pub fn open(inputs: &'core Inputs, table: Option<&'core Table>) -> Result<Self, PythonError> {
         let space = inputs.space();
         let binaries = Binaries::new(inputs);
-        let (module, address) = find_runtime(inputs, &binaries, table)?;
+        let (module, address) = find_runtime(inputs, &space, &binaries, table)?;
         let module_name = inputs.modules().get(module).map_or("", |module| module.name()).to_owned();
         let symbol = |name: &str| find_symbol(&binaries, table, module, name);
         let version = read_version(&space, symbol("Py_Version"), &module_name)?;
         let learnt = learn(&binaries, module, &module_name, table, version)?;
-        let landmarks = Landmarks::find(&space, symbol);
+        let landmarks = Landmarks::find(&space, &learnt.layouts, address, symbol);
         let mapped_bytes =
             space.pieces().iter().filter_map(|piece| piece.bytes).map(|bytes| bytes.len() as u64).sum();
         let mut runtime = Self {
@@ -50,6 +50,7 @@ impl<'core> Runtime<'core> {
         };
         runtime.probe()?;
         runtime.interpreters = interpreter::read_all(&runtime)?;
+        Landmarks::complete(&mut runtime);
         runtime.gc_lists = gc::walk_lists(&runtime);
         runtime.types = TypeTable::discover(&runtime)?;
         Ok(runtime)

@@ -12,8 +12,6 @@ pub const SYMBOLS: &[&str] = &[
     "PyType_Type",
     "PyBaseObject_Type",
     "_Py_NoneStruct",
-    "_dummy_struct",
-    "_PySet_Dummy",
     "subtype_traverse",
     "arenas",
     "maxarenas",

@@ -4,7 +4,7 @@
 
 use super::blocks::{Area, Contents, LiveBlocks};
 use super::words::{ReadField, at, half, word};
-use super::{PythonError, Runtime};
+use super::{PythonError, Runtime, statics};
 use crate::corefile::Address;
 
 /// `szidx` of a pool that was never used (Objects/obmalloc.c, DUMMY_SIZE_IDX).
@@ -189,14 +189,11 @@ fn allocators(runtime: &Runtime<'_>) -> Result<Vec<Allocator>, PythonError> {
         }
         return Ok(found);
     }
-    let symbol = |name| {
-        runtime.symbol(name).ok_or_else(|| PythonError::NoLayout {
-            module: runtime.module_name.clone(),
-            reason: format!("its symbol table lacks the static variable `{name}` of the allocator"),
-        })
+    let named = match (runtime.symbol("arenas"), runtime.symbol("maxarenas")) {
+        (Some(arenas), Some(maximum)) => read_table(arenas, maximum),
+        _ => statics::arena_table(runtime),
     };
-    let (arenas, maximum) = (symbol("arenas")?, symbol("maxarenas")?);
-    if let Some((table, max_arenas)) = read_table(arenas, maximum).filter(|table| table.0 != 0) {
+    if let Some((table, max_arenas)) = named.filter(|table| table.0 != 0) {
         let raw_blocks = runtime.symbol("raw_allocated_blocks").and_then(|at| space.read_i64(at).ok());
         found.push(Allocator { arenas: table, max_arenas, raw_blocks, interpreter: 0 });
     }

@@ -175,8 +175,10 @@ impl<F: FnMut(RootReference)> Holder<'_, '_, F> {
         {
             return;
         }
-        let Some(variable) = self.runtime.symbol("interned") else { return };
-        let dict = self.runtime.space.read_u64(variable).unwrap_or(0);
+        let dict = match self.runtime.symbol("interned") {
+            Some(variable) => self.runtime.space.read_u64(variable).unwrap_or(0),
+            None => super::statics::interned(self.runtime).unwrap_or(0),
+        };
         if super::values::has_flag(self.runtime, dict, super::type_flags::DICT_SUBCLASS) {
             self.emit(RootKind::Interpreter("interned strings"), dict, None);
         }

@@ -6,6 +6,10 @@ use super::Runtime;
 use super::words::{ReadField, word};
 use crate::corefile::{Address, ReadError};
 
+/// The hash that a set gives to the place of a removed element, beside the object `_dummy_struct` that no name leads to
+/// in a stripped file (Objects/setobject.c, `set_discard_entry`, 3.8 to 3.15). No element has it: -1 means failure.
+pub const REMOVED_HASH: u64 = u64::MAX;
+
 /// Where a str keeps its characters.
 #[derive(Clone, Copy, Debug)]
 pub struct StrText {

@@ -77,6 +77,12 @@ impl<'d> ElfImage<'d> {
         self.stored_section(name).map(|(bytes, _)| bytes)
     }
 
+    /// Link-time address of the section of that name; `None` if there is none or it is not loaded.
+    pub fn section_address(&self, name: &str) -> Option<u64> {
+        let section = self.sections.iter().find(|s| self.section_name(s) == name.as_bytes())?;
+        (section.sh_addr != 0).then_some(section.sh_addr)
+    }
+
     /// The bytes of a section as they are in this file, and whether it is marked as compressed
     /// (`SHF_COMPRESSED`).
     pub(super) fn stored_section(&self, name: &str) -> Option<(&'d [u8], bool)> {

@@ -6,11 +6,13 @@
 
 mod oracle;
 mod proofs;
+mod without;
 
 use libtest_mimic::{Arguments, Trial};
 use oracle::Oracle;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use without::Files;
 
 /// Minors the live matrix is for.
 const MINORS: [&str; 3] = ["3.11", "3.12", "3.13"];
@@ -41,6 +43,8 @@ fn main() {
             let missing = move || Err(format!("no CPython {minor} with debug information was found").into());
             trials.push(Trial::test(format!("live::{minor}"), missing).with_ignored_flag(!expected));
         }
+        let stripped = |&directory: &&PathBuf| trial_without(Files::Stripped, directory.clone());
+        trials.extend(of_minor.iter().map(stripped));
         trials.extend(of_minor.into_iter().map(|directory| trial("live", directory.clone())));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
@@ -76,5 +80,12 @@ fn trial(kind: &str, directory: PathBuf) -> Trial {
         let core = core.ok_or("no core file")?;
         let table = Some(directory.join("layout.txt")).filter(|path| path.exists());
         proofs::prove(&core, &Oracle::new(directory.join("oracle")), table.as_deref()).map_err(Into::into)
+    })
+}
+
+fn trial_without(files: Files, directory: PathBuf) -> Trial {
+    Trial::test(format!("{}::{}", files.name(), name_of(&directory)), move || {
+        let oracle = Oracle::new(directory.join("oracle"));
+        without::prove(&directory.join("core"), &oracle, files).map_err(Into::into)
     })
 }

@@ -59,9 +59,18 @@ impl Differences {
 pub fn prove(core: &Path, oracle: &Oracle, table: Option<&Path>) -> Result<(), String> {
     let text = table.map(std::fs::read_to_string).transpose().map_err(|error| error.to_string())?;
     let table = text.map(|text| Table::parse(&text)).transpose().map_err(|error| error.to_string())?;
-    let options = SearchOptions::default();
-    let inputs = Inputs::open(core, &options).map_err(|error| error.to_string())?;
-    let mut runtime = Runtime::open(&inputs, table.as_ref()).map_err(|error| error.to_string())?;
+    prove_with(core, oracle, table.as_ref(), &SearchOptions::default())
+}
+
+/// Runs every proof on one core, with files and layouts from where `options` and `table` say.
+pub fn prove_with(
+    core: &Path,
+    oracle: &Oracle,
+    table: Option<&Table>,
+    options: &SearchOptions,
+) -> Result<(), String> {
+    let inputs = Inputs::open(core, options).map_err(|error| error.to_string())?;
+    let mut runtime = Runtime::open(&inputs, table).map_err(|error| error.to_string())?;
     let census = census(&mut runtime).map_err(|error| error.to_string())?;
     let mut differences = Differences::default();
     let view = View { runtime: &runtime, census: &census };
@@ -359,7 +368,12 @@ impl View<'_, '_> {
         let said = oracle.summary().allocated_blocks;
         let ours = self.census.figures.allocated_blocks();
         let figures = &self.census.allocators[0].1.pymalloc;
-        differences.check(ours == said, || format!("sys.getallocatedblocks(): {ours}, not {said}"));
+        // Up to 3.11 one summand is a static variable, which only the full symbol table names.
+        let known = self.runtime.layouts.obmalloc.raw_allocated_blocks.is_some()
+            || self.runtime.symbol("raw_allocated_blocks").is_some();
+        differences.check(ours == said || (!known && ours <= said), || {
+            format!("sys.getallocatedblocks(): {ours}, not {said}")
+        });
         differences.check(figures.damaged_pools == 0, || format!("{} damaged pools", figures.damaged_pools));
         let mimalloc = &self.census.figures.mimalloc;
         differences

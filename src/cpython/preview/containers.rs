@@ -5,7 +5,7 @@ use crate::corefile::Address;
 use crate::cpython::DictItems;
 use crate::cpython::attributes::{class_lookup, field_at, get_attribute};
 use crate::cpython::items::{Items, deque_items, items};
-use crate::cpython::values::{is_str, list_items, tuple_items};
+use crate::cpython::values::{REMOVED_HASH, is_str, list_items, tuple_items};
 use crate::cpython::words::{ReadField, word};
 
 impl<'core> Painter<'_, 'core> {
@@ -225,8 +225,8 @@ impl<'core> Painter<'_, 'core> {
         let slots = space.field(object, l.mask).ok()?.checked_add(1)?;
         let table = space.field(object, l.table).ok()?;
         let bytes = space.slice(table, usize::try_from(slots.checked_mul(16)?).ok()?).ok()?;
-        let keys = bytes.as_chunks::<16>().0.iter().map(|entry| word(entry, 0));
-        Some(keys.filter(|&key| key != 0 && key != self.runtime.landmarks.set_dummy).collect())
+        let entries = bytes.as_chunks::<16>().0.iter().filter(|&entry| word(entry, 8) != REMOVED_HASH);
+        Some(entries.map(|entry| word(entry, 0)).filter(|&key| key != 0).collect())
     }
 
     /// `dict_keys([…])`, `dict_values([…])`, `dict_items([(…), …])`.

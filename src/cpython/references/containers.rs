@@ -4,6 +4,7 @@ use super::{Referent, emit};
 use crate::corefile::{Address, ReadError};
 use crate::cpython::semantics::type_flags;
 use crate::cpython::types::static_parts;
+use crate::cpython::values::REMOVED_HASH;
 use crate::cpython::words::{ReadField, at, word};
 use crate::cpython::{DictItems, DictTable, Runtime, Slot};
 use crate::graph::EdgeKind;
@@ -102,9 +103,8 @@ pub fn set(runtime: &Runtime<'_>, object: Address, each: &mut impl FnMut(Referen
     let slots = word(header, at(l.mask)).saturating_add(1);
     let table = runtime.space.slice(word(header, at(l.table)), words(slots.saturating_mul(2)))?;
     for entry in table.as_chunks::<16>().0 {
-        let key = word(entry, 0);
-        if key != runtime.landmarks.set_dummy {
-            emit(each, EdgeKind::Visited, key, Slot::Element);
+        if word(entry, 8) != REMOVED_HASH {
+            emit(each, EdgeKind::Visited, word(entry, 0), Slot::Element);
         }
     }
     Ok(())

@@ -1,0 +1,68 @@
+//! The proofs without what most interpreters in production lack: full symbol tables, and the files themselves.
+//!
+//! The layouts come from a table printed before, from the whole files; its symbols are left out.
+
+use crate::oracle::Oracle;
+use crate::proofs;
+use exuvia::corefile::{Inputs, SearchOptions};
+use exuvia::cpython::Runtime;
+use exuvia::layout::Table;
+use std::path::Path;
+use std::process::Command;
+
+/// What is left of the interpreter's files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Files {
+    /// As `strip --strip-all` leaves them.
+    Stripped,
+}
+
+impl Files {
+    /// The trial's name for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stripped => "stripped",
+        }
+    }
+}
+
+/// Runs the proofs on a core whose files are whole on this machine as if they were not.
+pub fn prove(core: &Path, oracle: &Oracle, files: Files) -> Result<(), String> {
+    let whole = Inputs::open(core, &SearchOptions::default()).map_err(|error| error.to_string())?;
+    let table = {
+        let runtime = Runtime::open(&whole, None).map_err(|error| error.to_string())?;
+        without_symbols(runtime.layout_table())
+    };
+    let root = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let options = match files {
+        Files::Stripped => {
+            strip_into(root.path(), &whole)?;
+            SearchOptions { sysroot: Some(root.path().to_owned()), ..SearchOptions::default() }
+        }
+    };
+    drop(whole);
+    proofs::prove_with(core, oracle, Some(&table), &options)
+}
+
+fn without_symbols(mut table: Table) -> Table {
+    for module in &mut table.modules {
+        module.symbols.clear();
+    }
+    table
+}
+
+/// A stripped copy of each of the process' files below `root`.
+fn strip_into(root: &Path, inputs: &Inputs) -> Result<(), String> {
+    for module in inputs.modules() {
+        let Some(file) = module.file() else { continue };
+        let copy = root.join(module.path.trim_start_matches('/'));
+        let folder = copy.parent().ok_or("a file without a folder")?;
+        std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
+        let strip = Command::new("strip").arg("--strip-all").arg("-o").arg(&copy).arg(file.path()).status();
+        match strip {
+            Ok(status) if status.success() => {}
+            other => return Err(format!("strip {}: {other:?}", file.path().display())),
+        }
+    }
+    Ok(())
+}
