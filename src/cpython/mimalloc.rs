@@ -170,13 +170,12 @@ pub fn segments(runtime: &Runtime<'_>) -> Vec<Segment> {
 fn candidates<'core>(runtime: &Runtime<'core>, layout: &SegmentLayout) -> Vec<Header<'core>> {
     let mut found = Vec::new();
     for piece in runtime.space.pieces().iter().filter(|piece| piece.writable && piece.bytes.is_some()) {
-        let mut address = piece.start.next_multiple_of(SEGMENT);
-        while address < piece.end() {
+        let mut next = piece.start.checked_next_multiple_of(SEGMENT);
+        while let Some(address) = next.filter(|&address| address < piece.end()) {
             if let Ok(bytes) = runtime.space.slice(address, layout.header_bytes()) {
                 found.extend(Header::read(&runtime.space, layout, address, bytes));
             }
-            let Some(next) = address.checked_add(SEGMENT) else { break };
-            address = next;
+            next = address.checked_add(SEGMENT);
         }
     }
     found

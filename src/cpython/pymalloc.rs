@@ -141,7 +141,7 @@ pub fn arenas(runtime: &Runtime<'_>) -> Result<(Vec<Arena>, Vec<RawBlocks>), Pyt
             if address == 0 || !space.is_mapped(address) {
                 continue;
             }
-            let first_pool = address.next_multiple_of(pool_size);
+            let Some(first_pool) = address.checked_next_multiple_of(pool_size) else { continue };
             let end = space.field(entry, l.pool_address).unwrap_or(0);
             let limit = address.saturating_add(runtime.semantics.pools.arena);
             found.push(Arena {
@@ -178,6 +178,8 @@ fn allocators(runtime: &Runtime<'_>) -> Result<Vec<Allocator>, PythonError> {
             let Some((table, max_arenas)) =
                 read_table(state + u64::from(arenas.offset), state + u64::from(maximum.offset))
             else {
+                // It has an allocator, of which nothing is known.
+                found.push(Allocator { arenas: state, max_arenas: 0, raw_blocks: None, interpreter: index });
                 continue;
             };
             if table == 0 || found.iter().any(|known| known.arenas == table) {

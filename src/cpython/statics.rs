@@ -60,7 +60,7 @@ fn is_arena(runtime: &Runtime<'_>, entry: Address, address: Address, index: u32)
     let (space, l, geometry) = (&runtime.space, &runtime.layouts, runtime.semantics.pools);
     let small = |field| space.small(entry, field).unwrap_or(u64::MAX);
     let (free, total) = (small(l.arena.nfreepools), small(l.arena.ntotalpools));
-    let first_pool = address.next_multiple_of(geometry.pool);
+    let Some(first_pool) = address.checked_next_multiple_of(geometry.pool) else { return false };
     let next_pool = space.field(entry, l.arena.pool_address).unwrap_or(0);
     let whole = geometry.arena / geometry.pool;
     let plausible = address.is_multiple_of(8)
