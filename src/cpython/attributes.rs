@@ -4,6 +4,7 @@
 //! Python searches them (Objects/object.c, `_PyObject_GenericGetAttrWithDict`; Objects/typeobject.c,
 //! `type_getattro`). Refuses to call anything: what a property or `__getattr__` would compute is reported as such.
 
+use super::frame::frame_in;
 use super::items::text_equals;
 use super::names::tp_name;
 use super::references::{Attributes, managed_place};
@@ -432,9 +433,13 @@ fn struct_members(runtime: &Runtime<'_>, object: Address, tp_name: &str) -> Vec<
             ("co_consts", Some(l.code.consts)),
             ("co_names", Some(l.code.names)),
             ("co_name", Some(l.code.name)),
-            ("co_qualname", Some(l.code.qualname)),
+            ("co_qualname", l.code.qualname),
             ("co_filename", Some(l.code.filename)),
-            ("co_linetable", Some(l.code.linetable)),
+            ("co_linetable", l.code.linetable),
+            ("co_lnotab", l.code.lnotab),
+            ("co_varnames", l.code.varnames),
+            ("co_cellvars", l.code.cellvars),
+            ("co_freevars", l.code.freevars),
             ("co_exceptiontable", l.code.exceptiontable),
         ],
         "frame" => return frame_members(runtime, object),
@@ -448,11 +453,11 @@ fn struct_members(runtime: &Runtime<'_>, object: Address, tp_name: &str) -> Vec<
 
 /// Attributes of a frame object, most of which its interpreter frame holds.
 fn frame_members(runtime: &Runtime<'_>, object: Address) -> Vec<(&'static str, Address)> {
-    let (space, l) = (&runtime.space, &runtime.layouts);
+    let l = &runtime.layouts;
     let at = |base: Address, field: Field| base.wrapping_add(u64::from(field.offset));
     let mut members =
         vec![("f_back", at(object, l.frame_object.back)), ("f_trace", at(object, l.frame_object.trace))];
-    let frame = space.field(object, l.frame_object.frame).unwrap_or(0);
+    let frame = frame_in(runtime, object).unwrap_or(0);
     if frame != 0 {
         members.extend([
             ("f_code", at(frame, l.frame.code)),
@@ -476,18 +481,23 @@ fn generator_members(
     let at = |base: Address, field: Field| base.wrapping_add(u64::from(field.offset));
     let mut members =
         vec![("__name__", at(object, l.generator.name)), ("__qualname__", at(object, l.generator.qualname))];
-    let frame = at(object, l.generator.iframe);
+    let (Some(state), Some(iframe)) = (l.generator.frame_state, l.generator.iframe) else {
+        let own = [(code_name, l.generator.code), (frame_name, l.generator.frame)];
+        members.extend(own.into_iter().filter_map(|(name, field)| Some((name, at(object, field?)))));
+        return members;
+    };
+    let frame = at(object, iframe);
     let has_frame = runtime
         .space
-        .signed(object, l.generator.frame_state)
+        .signed(object, state)
         .is_ok_and(|state| state < i64::from(runtime.semantics.frame_cleared));
     match l.generator.code {
         Some(field) => members.push((code_name, at(object, field))),
         // Since 3.12 the frame keeps it; it stays there when the frame is cleared.
         None => members.push((code_name, at(frame, l.frame.code))),
     }
-    if has_frame {
-        members.push((frame_name, at(frame, l.frame.frame_obj)));
+    if let (true, Some(field)) = (has_frame, l.frame.frame_obj) {
+        members.push((frame_name, at(frame, field)));
     }
     members
 }

@@ -5,6 +5,7 @@
 use super::Runtime;
 use super::words::{ReadField, at, word};
 use crate::corefile::{Address, ReadError};
+use crate::layout::Field;
 
 /// A keys table (`PyDictKeysObject`), located.
 #[derive(Clone, Copy, Debug)]
@@ -39,31 +40,20 @@ impl<'core> DictTable<'core> {
     pub fn read(runtime: &Runtime<'core>, address: Address) -> Result<Self, ReadError> {
         let l = &runtime.layouts;
         let header = runtime.space.slice(address, l.dict_keys.size as usize)?;
-        let byte = |field| u64::from(header.get(at(field)).copied().unwrap_or(0));
-        let general = byte(l.dict_keys.kind) == KEYS_GENERAL;
-        let (entry, key, value) = if general {
-            (l.dict_entry.size, l.dict_entry.key, l.dict_entry.value)
-        } else {
-            (l.dict_unicode_entry.size, l.dict_unicode_entry.key, l.dict_unicode_entry.value)
-        };
-        let log2_size = byte(l.dict_keys.log2_size).min(62);
-        let index_bytes = 1u64 << byte(l.dict_keys.log2_index_bytes).min(62);
+        let shape = Shape::read(runtime, header);
+        let (entry, key, value) = shape.entry(runtime);
         let indices = address.wrapping_add(u64::from(l.dict_keys.indices.offset));
-        let entries_at = indices.wrapping_add(index_bytes);
+        let entries_at = indices.wrapping_add(shape.index_bytes);
         let nentries = word(header, at(l.dict_keys.nentries));
         let wanted = nentries.saturating_mul(u64::from(entry));
         let entries = runtime.space.slice(entries_at, usize::try_from(wanted).unwrap_or(usize::MAX))?;
-        // USABLE_FRACTION: two thirds of the index's slots.
-        let room = (1u64 << log2_size).saturating_mul(2) / 3;
         Ok(Self {
             address,
             refcnt: word(header, at(l.dict_keys.refcnt)) as i64,
             nentries: nentries as usize,
-            capacity: word(header, at(l.dict_keys.usable)).wrapping_add(nentries),
-            all_str: !general,
-            bytes: u64::from(l.dict_keys.indices.offset)
-                .saturating_add(index_bytes)
-                .saturating_add(room.saturating_mul(u64::from(entry))),
+            capacity: shape.capacity(runtime, header),
+            all_str: !shape.general,
+            bytes: shape.bytes(runtime),
             entries,
             entry_size: entry as usize,
             key_at: at(key),
@@ -90,18 +80,106 @@ impl<'core> DictTable<'core> {
     }
 }
 
+/// What the header of a keys table says of the rest.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Keys may be of any type.
+    general: bool,
+    /// Slots of the index: a power of two.
+    slots: u64,
+    /// Bytes of the index.
+    index_bytes: u64,
+}
+
+impl Shape {
+    /// Reads it from `header`, the bytes of a `PyDictKeysObject`.
+    #[inline]
+    pub fn read(runtime: &Runtime<'_>, header: &[u8]) -> Self {
+        let l = &runtime.layouts.dict_keys;
+        let byte = |field: Field| u64::from(header.get(at(field)).copied().unwrap_or(0));
+        if let (Some(kind), Some(slots), Some(index)) = (l.kind, l.log2_size, l.log2_index_bytes) {
+            return Self {
+                general: byte(kind) == KEYS_GENERAL,
+                slots: 1 << byte(slots).min(62),
+                index_bytes: 1 << byte(index).min(62),
+            };
+        }
+        let read = |field: Option<Field>| field.map_or(0, |field| word(header, at(field)));
+        let slots = read(l.slots).min(1 << 62);
+        Self {
+            // What tells is the function that looks keys up (dict_traverse, Objects/dictobject.c, up to 3.10).
+            general: read(l.lookup) == runtime.landmarks.general_lookup,
+            slots,
+            index_bytes: slots.saturating_mul(index_width(slots)),
+        }
+    }
+
+    /// Bytes of an entry, and where it has its key and its value. Up to 3.10 all tables have the same entries.
+    #[inline]
+    fn entry(self, runtime: &Runtime<'_>) -> (u32, Field, Field) {
+        let l = &runtime.layouts;
+        match (l.dict_unicode_entry.key, l.dict_unicode_entry.value) {
+            (Some(key), Some(value)) if !self.general => (l.dict_unicode_entry.size, key, value),
+            _ => (l.dict_entry.size, l.dict_entry.key, l.dict_entry.value),
+        }
+    }
+
+    /// Entries there is room for: `USABLE_FRACTION`, two thirds of the index's slots.
+    #[inline]
+    fn room(self) -> u64 {
+        self.slots.saturating_mul(2) / 3
+    }
+
+    /// Values that a dict with a table of its own for them has room for. Up to 3.10 the size of the index tells.
+    #[inline]
+    pub fn capacity(self, runtime: &Runtime<'_>, header: &[u8]) -> u64 {
+        let l = &runtime.layouts.dict_keys;
+        match l.log2_size {
+            Some(_) => word(header, at(l.usable)).wrapping_add(word(header, at(l.nentries))),
+            None => self.room(),
+        }
+    }
+
+    /// Bytes of the table with header, index and entries (`_PyDict_KeysSize`).
+    #[inline]
+    pub fn bytes(self, runtime: &Runtime<'_>) -> u64 {
+        let (entry, ..) = self.entry(runtime);
+        u64::from(runtime.layouts.dict_keys.indices.offset)
+            .saturating_add(self.index_bytes)
+            .saturating_add(self.room().saturating_mul(u64::from(entry)))
+    }
+}
+
+/// Bytes of an index's slot (`DK_IXSIZE`, Objects/dictobject.c, up to 3.10; later releases store the result).
+fn index_width(slots: u64) -> u64 {
+    match slots {
+        0..=0xff => 1,
+        0x100..=0xffff => 2,
+        0x1_0000..=0xffff_ffff => 4,
+        _ => 8,
+    }
+}
+
 /// Number of bytes of a keys table, without its entries being readable.
 ///
 /// # Errors
 /// Its header is not readable.
 pub fn keys_bytes(runtime: &Runtime<'_>, address: Address) -> Result<u64, ReadError> {
-    let l = &runtime.layouts;
-    let kind = runtime.space.small(address, l.dict_keys.kind)?;
-    let entry = if kind == KEYS_GENERAL { l.dict_entry.size } else { l.dict_unicode_entry.size };
-    let room = (1u64 << runtime.space.small(address, l.dict_keys.log2_size)?.min(62)).saturating_mul(2) / 3;
-    Ok(u64::from(l.dict_keys.indices.offset)
-        .saturating_add(1u64 << runtime.space.small(address, l.dict_keys.log2_index_bytes)?.min(62))
-        .saturating_add(room.saturating_mul(u64::from(entry))))
+    let header = runtime.space.slice(address, runtime.layouts.dict_keys.size as usize)?;
+    Ok(Shape::read(runtime, header).bytes(runtime))
+}
+
+/// The function that looks up keys of any type, by which tables tell their kind up to 3.10 (`lookdict`); 0 where no
+/// table needs it. The subclasses of `object` stand in a dict whose keys are ints (`add_subclass`,
+/// Objects/typeobject.c), so that no symbol is needed.
+pub(super) fn general_lookup(runtime: &Runtime<'_>) -> Address {
+    let (space, l) = (&runtime.space, &runtime.layouts);
+    let Some(lookup) = l.dict_keys.lookup else { return 0 };
+    let read = |base, field| space.field(base, field).ok().filter(|&value| value != 0);
+    read(runtime.landmarks.object_type, l.type_.subclasses)
+        .and_then(|subclasses| read(subclasses, l.dict.keys))
+        .and_then(|keys| read(keys, lookup))
+        .unwrap_or(0)
 }
 
 /// A dict's table and, if split, where its values lie.
@@ -128,7 +206,7 @@ impl<'core> DictItems<'core> {
         let bytes = runtime.space.slice(dict, l.dict.size as usize)?;
         let table = DictTable::read(runtime, word(bytes, at(l.dict.keys)))?;
         let values = word(bytes, at(l.dict.values));
-        let split_values = (values != 0).then(|| values.wrapping_add(u64::from(l.dict_values.values.offset)));
+        let split_values = (values != 0).then(|| values.wrapping_add(values_at(runtime)));
         let embedded = match (values, l.dict_values.embedded) {
             (0, _) | (_, None) => false,
             (_, Some(field)) => runtime.space.small(values, field)? != 0,
@@ -166,6 +244,12 @@ impl<'core> DictItems<'core> {
         }
         Ok(())
     }
+}
+
+/// Bytes from what points at the values of a split table to the first of them: none up to 3.10, where there is no struct.
+#[inline]
+pub(super) fn values_at(runtime: &Runtime<'_>) -> u64 {
+    runtime.layouts.dict_values.values.map_or(0, |field| u64::from(field.offset))
 }
 
 /// All present items of the dict at `dict`; empty when it is unreadable.

@@ -31,18 +31,19 @@ pub enum PythonError {
     },
     /// The release is not one this tool knows to decode exactly.
     #[error(
-        "CPython {version} is not supported: this release of exuvia decodes 3.11, 3.12 and 3.13 (default builds)"
+        "CPython {version} is not supported: this release of exuvia decodes 3.8 to 3.13 (default builds), and 3.6 and 3.7 \
+         as far as names of fields tell"
     )]
     Unsupported {
         /// The release found.
         version: super::PyVersion,
     },
-    /// The release is older than any that says which it is.
+    /// Nothing says which release it is.
     #[error(
-        "{module} holds a CPython older than 3.11, or was stripped of its exported symbols (there is no Py_Version): this \
-         release of exuvia decodes 3.11, 3.12 and 3.13"
+        "{module} holds a CPython of an unknown release: there is no readable Py_Version (3.11 and later), and \
+         sys.hexversion could not be read; name the interpreter's file with --exe, or pass a layout table with --layout"
     )]
-    TooOld {
+    NoVersion {
         /// The module with `_PyRuntime`.
         module: String,
     },

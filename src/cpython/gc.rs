@@ -156,7 +156,10 @@ pub fn list_head(runtime: &Runtime<'_>, interpreter: &Interpreter, generation: G
 /// Walks the lists of every interpreter.
 pub fn walk_lists(runtime: &Runtime<'_>) -> Vec<GcList> {
     let mut lists = Vec::new();
+    let mut walked = FxHashSet::default();
     for (index, interpreter) in runtime.interpreters.iter().enumerate() {
+        // Up to 3.8 all interpreters share one collector: its objects are the main one's.
+        let shared = !walked.insert(interpreter.gc_address);
         for generation in Generation::LISTS {
             let head = list_head(runtime, interpreter, generation);
             let mut list = GcList {
@@ -166,7 +169,9 @@ pub fn walk_lists(runtime: &Runtime<'_>) -> Vec<GcList> {
                 types: FxHashSet::default(),
                 broken_at: None,
             };
-            list.broken_at = walk(runtime, head, interpreter.gc.collecting, &mut list);
+            if !shared {
+                list.broken_at = walk(runtime, head, interpreter.gc.collecting, &mut list);
+            }
             lists.push(list);
         }
     }

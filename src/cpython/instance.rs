@@ -103,8 +103,9 @@ fn type_edge(runtime: &Runtime<'_>, type_: Address, base: Address, by_machine: b
         return None;
     }
     let base_traverses = read(base, l.traverse) != 0;
-    let base_reports = base_traverses && is_heap_type(traversal_owner(runtime, base));
-    let class_reports = type_ != base && !(base_traverses && is_heap_type(base));
+    let native_visits = runtime.semantics.native_heap_types_visit_type;
+    let base_reports = native_visits && base_traverses && is_heap_type(traversal_owner(runtime, base));
+    let class_reports = type_ != base && !(native_visits && base_traverses && is_heap_type(base));
     if read(type_, l.flags) & type_flags::HAVE_GC == 0 || !(base_reports || class_reports) {
         return Some(EdgeKind::Owned);
     }

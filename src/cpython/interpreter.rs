@@ -96,7 +96,18 @@ pub fn read_all(runtime: &Runtime<'_>) -> Result<Vec<Interpreter>, PythonError> 
 fn read_one(runtime: &Runtime<'_>, address: Address) -> Result<Interpreter, PythonError> {
     let (space, l) = (&runtime.space, &runtime.layouts.interpreter);
     let reading = PythonError::reading;
-    let gc_address = address + u64::from(l.gc.offset);
+    let gc_address = match (l.gc, runtime.layouts.runtime.gc) {
+        (Some(field), _) => address.wrapping_add(u64::from(field.offset)),
+        // Up to 3.8 all interpreters share one collector.
+        (None, Some(field)) => runtime.address.wrapping_add(u64::from(field.offset)),
+        (None, None) => {
+            return Err(PythonError::Probe {
+                probe: "no layout source knows where the collector's state lies (PyInterpreterState.gc)"
+                    .to_owned(),
+                address,
+            });
+        }
+    };
     let gil = find_gil(runtime, address);
     Ok(Interpreter {
         address,

@@ -24,6 +24,9 @@ pub struct Landmarks {
     pub capsule_type: Address,
     /// The function `PyCapsule_GetPointer`.
     pub capsule_get_pointer: Address,
+    /// The function by which dicts with keys of any type look them up, which tells such dicts up to 3.10; see
+    /// [`super::DictTable::all_str`]. 0 where no dict needs it; found when layouts are known.
+    pub general_lookup: Address,
 }
 
 impl Landmarks {
@@ -41,6 +44,7 @@ impl Landmarks {
             none: symbol("_Py_NoneStruct").unwrap_or(0),
             capsule_type: symbol("PyCapsule_Type").unwrap_or(0),
             capsule_get_pointer: symbol("PyCapsule_GetPointer").unwrap_or(0),
+            general_lookup: 0,
         };
         if (found.type_type == 0 || found.object_type == 0)
             && let Ok(Some((type_type, object_type))) = first_types(space, layouts, runtime)

@@ -93,6 +93,7 @@ layouts! {
         interpreters_main: required("interpreters.main"),
         gil: optional("ceval.gil"),
         tstate_current: optional("gilstate.tstate_current"),
+        gc: optional("gc"),
         cached_interned: optional("cached_objects.interned_strings"),
     }
     /// Include/internal/pycore_interp.h. Members that hold objects are roots.
@@ -100,7 +101,7 @@ layouts! {
         next: required("next"),
         id: required("id"),
         threads_head: required("threads.head" | "tstate_head"),
-        gc: required("gc"),
+        gc: optional("gc"),
         sysdict: required("sysdict"),
         builtins: required("builtins"),
         modules: required("imports.modules" | "modules"),
@@ -145,6 +146,11 @@ layouts! {
         paramspeckwargs_type: optional("cached_objects.paramspeckwargs_type"),
         ast: optional("ast"),
         ast_first_type: optional("ast.AST_type"),
+        small_ints: optional("small_ints"),
+        empty_bytes: optional("bytes.empty_string"),
+        one_byte: optional("bytes.characters"),
+        empty_str: optional("unicode.empty_string"),
+        latin1: optional("unicode.latin1"),
         unicode_ids: optional("unicode.ids.array"),
         unicode_ids_count: optional("unicode.ids.size"),
         mimalloc_abandoned: optional("mimalloc.abandoned_pool.abandoned"),
@@ -158,6 +164,7 @@ layouts! {
         interp: required("interp"),
         current_frame: optional("current_frame"),
         cframe: optional("cframe"),
+        frame: optional("frame"),
         thread_id: required("thread_id"),
         native_thread_id: optional("native_thread_id"),
         exc_info: required("exc_info"),
@@ -183,6 +190,8 @@ layouts! {
     /// Include/cpython/pystate.h: one level of handled exceptions.
     err_stack_item: ErrStackItem = "_PyErr_StackItem|_err_stackitem" {
         exc_value: required("exc_value"),
+        exc_type: optional("exc_type"),
+        exc_traceback: optional("exc_traceback"),
         previous: required("previous_item"),
     }
     /// Modules/atexitmodule.c, Include/internal/pycore_atexit.h: one registered function.
@@ -229,6 +238,8 @@ layouts! {
         raw_allocated_blocks: optional("mgmt.raw_allocated_blocks"),
         used_pools: optional("pools.used"),
     }
+    /// Objects/obmalloc.c, Include/internal/pycore_obmalloc.h: a leaf of the tree of arenas, 3.10 and later.
+    arena_map: ArenaMap = "arena_map_bot_t|arena_map_bot" {}
     /// Objects/obmalloc.c, Include/internal/pycore_obmalloc.h.
     arena: Arena = "arena_object" {
         address: required("address"),
@@ -311,7 +322,7 @@ layouts! {
         slots: required("ht_slots"),
         qualname: required("ht_qualname"),
         cached_keys: required("ht_cached_keys"),
-        module: required("ht_module"),
+        module: optional("ht_module"),
     }
     /// Include/structmember.h, Include/descrobject.h: one entry of a type's member table.
     member_def: MemberDef = "PyMemberDef" {
@@ -334,9 +345,11 @@ layouts! {
     /// Include/internal/pycore_dict.h.
     dict_keys: DictKeys = "PyDictKeysObject|_dictkeysobject" {
         refcnt: required("dk_refcnt"),
-        log2_size: required("dk_log2_size"),
-        log2_index_bytes: required("dk_log2_index_bytes"),
-        kind: required("dk_kind"),
+        slots: optional("dk_size"),
+        lookup: optional("dk_lookup"),
+        log2_size: optional("dk_log2_size"),
+        log2_index_bytes: optional("dk_log2_index_bytes"),
+        kind: optional("dk_kind"),
         usable: required("dk_usable"),
         nentries: required("dk_nentries"),
         indices: required("dk_indices"),
@@ -346,10 +359,10 @@ layouts! {
         key: required("me_key"),
         value: required("me_value"),
     }
-    /// Include/internal/pycore_dict.h: an entry of a table whose keys are all `str`.
+    /// Include/internal/pycore_dict.h: an entry of a table whose keys are all `str`, 3.11 and later.
     dict_unicode_entry: DictUnicodeEntry = "PyDictUnicodeEntry" {
-        key: required("me_key"),
-        value: required("me_value"),
+        key: optional("me_key"),
+        value: optional("me_value"),
     }
     /// Include/internal/pycore_dict.h: the values of a split table, or of an instance.
     dict_values: DictValues = "PyDictValues|_dictvalues" {
@@ -357,7 +370,7 @@ layouts! {
         size_used: optional("size"),
         embedded: optional("embedded"),
         valid: optional("valid"),
-        values: required("values"),
+        values: optional("values"),
     }
     /// Include/internal/pycore_object.h: present where a word tells a dict from values (3.12 only).
     dict_or_values: DictOrValues = "PyDictOrValues" {
@@ -450,20 +463,30 @@ layouts! {
         kwonlyargcount: required("co_kwonlyargcount"),
         stacksize: required("co_stacksize"),
         firstlineno: required("co_firstlineno"),
-        nlocalsplus: required("co_nlocalsplus"),
+        nlocalsplus: optional("co_nlocalsplus"),
+        nlocals: optional("co_nlocals"),
+        varnames: optional("co_varnames"),
+        cellvars: optional("co_cellvars"),
+        freevars: optional("co_freevars"),
         framesize: optional("co_framesize"),
-        localsplusnames: required("co_localsplusnames"),
-        localspluskinds: required("co_localspluskinds"),
+        localsplusnames: optional("co_localsplusnames"),
+        localspluskinds: optional("co_localspluskinds"),
         filename: required("co_filename"),
         name: required("co_name"),
-        qualname: required("co_qualname"),
-        linetable: required("co_linetable"),
-        code_bytes: optional("_co_code"),
+        qualname: optional("co_qualname"),
+        linetable: optional("co_linetable"),
+        lnotab: optional("co_lnotab"),
+        code_bytes: optional("_co_code" | "co_code"),
+        cell2arg: optional("co_cell2arg"),
+        opcache: optional("co_opcache"),
+        opcache_size: optional("co_opcache_size"),
         cached: optional("_co_cached"),
         extra: required("co_extra"),
-        code_adaptive: required("co_code_adaptive"),
-        firsttraceable: required("_co_firsttraceable"),
+        code_adaptive: optional("co_code_adaptive"),
+        firsttraceable: optional("_co_firsttraceable"),
     }
+    /// Python/ceval.c: one entry of a code object's cache, 3.8 to 3.10.
+    opcache: OpCache = "_PyOpcache" {}
     /// Include/cpython/code.h: attributes of a code object computed on demand, 3.12 and later.
     code_cached: CodeCached = "_PyCoCached" {
         code: optional("_co_code"),
@@ -474,28 +497,33 @@ layouts! {
     /// Include/internal/pycore_frame.h: the frame object, made only when asked for.
     frame_object: FrameObject = "PyFrameObject|_frame" {
         back: required("f_back"),
-        frame: required("f_frame"),
+        frame: optional("f_frame"),
         trace: required("f_trace"),
         lineno: required("f_lineno"),
         extra_locals: optional("f_extra_locals"),
         locals_cache: optional("f_locals_cache"),
-        frame_data: required("_f_frame_data"),
+        frame_data: optional("_f_frame_data"),
     }
-    /// Include/internal/pycore_frame.h.
-    frame: InterpreterFrame = "_PyInterpreterFrame" {
+    /// Include/internal/pycore_frame.h; up to 3.10, when the frame object was the frame, Include/cpython/frameobject.h.
+    frame: InterpreterFrame = "_PyInterpreterFrame|PyFrameObject|_frame" {
         code: required("f_executable" | "f_code"),
-        previous: required("previous"),
-        function: required("f_funcobj" | "f_func"),
+        previous: required("previous" | "f_back"),
+        function: optional("f_funcobj" | "f_func"),
         globals: required("f_globals"),
         builtins: required("f_builtins"),
         locals: required("f_locals"),
-        frame_obj: required("frame_obj"),
+        frame_obj: optional("frame_obj"),
         prev_instr: optional("prev_instr"),
         instr_ptr: optional("instr_ptr"),
-        stacktop: required("stacktop"),
-        owner: required("owner"),
+        stacktop: optional("stacktop"),
+        owner: optional("owner"),
         is_entry: optional("is_entry"),
-        localsplus: required("localsplus"),
+        localsplus: required("localsplus" | "f_localsplus"),
+        valuestack: optional("f_valuestack"),
+        object_stacktop: optional("f_stacktop"),
+        object_stackdepth: optional("f_stackdepth"),
+        lasti: optional("f_lasti"),
+        generator: optional("f_gen"),
     }
     /// Include/cpython/genobject.h: generators, coroutines and async generators share it.
     generator: Generator = "PyGenObject" {
@@ -503,9 +531,10 @@ layouts! {
         name: required("gi_name"),
         qualname: required("gi_qualname"),
         exc_value: required("gi_exc_state.exc_value"),
-        origin_or_finalizer: required("gi_origin_or_finalizer"),
-        frame_state: required("gi_frame_state"),
-        iframe: required("gi_iframe"),
+        origin_or_finalizer: optional("gi_origin_or_finalizer"),
+        frame_state: optional("gi_frame_state"),
+        iframe: optional("gi_iframe"),
+        frame: optional("gi_frame"),
     }
     /// Include/cpython/cellobject.h.
     cell: Cell = "PyCellObject" {
@@ -524,7 +553,7 @@ layouts! {
     }
     /// Include/cpython/methodobject.h: a builtin method that knows its class.
     cmethod: CMethod = "PyCMethodObject" {
-        class: required("mm_class"),
+        class: optional("mm_class"),
     }
     /// Include/descrobject.h: a method made in C, as its class has it.
     method_descr: MethodDescr = "PyMethodDescrObject" {

@@ -1,9 +1,10 @@
 //! Line numbers: the location table of code objects.
 //!
-//! Knows the format of `co_linetable` since 3.11 (Objects/locations.md); refuses to know frames and source files, and
+//! Knows the format of `co_linetable` since 3.11 (Objects/locations.md), and that there were others before; refuses to know frames and source files, and
 //! skips columns and end lines. A table is bytes of a dead process: whatever it says, decoding ends.
 
 use super::Runtime;
+use super::old_lines::{line_in_line_table, line_in_lnotab};
 use super::values::read_bytes;
 use super::words::ReadField;
 use crate::corefile::Address;
@@ -27,8 +28,18 @@ const NO_LOCATION: u8 = 15;
 pub fn line_of(runtime: &Runtime<'_>, code: Address, unit: i64) -> Option<u32> {
     let first_line = runtime.space.signed(code, runtime.layouts.code.firstlineno).ok()?;
     let Ok(unit) = u64::try_from(unit) else { return u32::try_from(first_line).ok() };
-    let table = runtime.space.field(code, runtime.layouts.code.linetable).ok()?;
-    line_in_table(read_bytes(runtime, table, MAX_TABLE).ok()?, first_line, unit)
+    let l = &runtime.layouts.code;
+    let table = |field| {
+        let table = runtime.space.field(code, field).ok()?;
+        read_bytes(runtime, table, MAX_TABLE).ok()
+    };
+    match (l.linetable, l.lnotab) {
+        // `co_linetable` of 3.10 shares no more than the name.
+        (Some(field), _) if l.localsplusnames.is_some() => line_in_table(table(field)?, first_line, unit),
+        (Some(field), _) => line_in_line_table(table(field)?, first_line, unit.checked_mul(2)?),
+        (None, Some(field)) => line_in_lnotab(table(field)?, first_line, unit.checked_mul(2)?),
+        (None, None) => None,
+    }
 }
 
 /// Line of code unit `unit` according to `table`, whose first entry counts from `first_line`.

@@ -23,6 +23,7 @@ mod members;
 mod mimalloc;
 mod mimalloc_page;
 mod names;
+mod old_lines;
 mod open;
 mod own_data;
 mod preview;
@@ -41,6 +42,7 @@ mod statics;
 mod thread_name;
 mod types;
 mod values;
+pub mod version;
 mod words;
 
 pub use attributes::{AttributeName, Lookup, class_namespaces, get_attribute, instance_attributes, lookup};
@@ -71,7 +73,7 @@ pub use preview::{
 pub use pymalloc::{Arena, ClassFigures, PymallocFigures, RawBlocks};
 pub use references::{Attributes, Disagreement, Gap, References, Referent, dict_slot, managed_place};
 pub use roots::{RootKind, RootReference, roots};
-pub use semantics::{PyVersion, Semantics, type_flags};
+pub use semantics::{PyVersion, Semantics, Support, type_flags};
 pub use size::{SizeRule, object_size, size_of};
 pub use slot::Slot;
 pub use thread_name::thread_name;

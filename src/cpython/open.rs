@@ -4,8 +4,10 @@
 
 use super::landmarks::Landmarks;
 use super::locate::{find_runtime, find_symbol};
-use super::sources::{learn, read_version};
-use super::{MemberNames, PythonError, Runtime, Semantics, TypeTable, gc, interpreter};
+use super::sources::learn;
+use super::{
+    MemberNames, PythonError, Runtime, Semantics, Support, TypeTable, dict, gc, interpreter, version,
+};
 use crate::corefile::Inputs;
 use crate::debuginfo::Binaries;
 use crate::layout::Table;
@@ -23,7 +25,9 @@ impl<'core> Runtime<'core> {
         let (module, address) = find_runtime(inputs, &space, &binaries, table)?;
         let module_name = inputs.modules().get(module).map_or("", |module| module.name()).to_owned();
         let symbol = |name: &str| find_symbol(&binaries, table, module, name);
-        let version = read_version(&space, symbol("Py_Version"), &module_name)?;
+        let known_version = version::by_constant(&space, symbol("Py_Version"));
+        // Not needed to read layouts and the dict of `sys`, which tells it where no constant does.
+        let version = known_version.unwrap_or_default();
         let learnt = learn(&binaries, module, &module_name, table, version)?;
         let landmarks = Landmarks::find(&space, &learnt.layouts, address, symbol);
         let mapped_bytes =
@@ -49,6 +53,14 @@ impl<'core> Runtime<'core> {
             member_names: MemberNames::default(),
         };
         runtime.probe()?;
+        runtime.landmarks.general_lookup = dict::general_lookup(&runtime);
+        let version = known_version
+            .or_else(|| version::by_sys(&runtime))
+            .ok_or_else(|| PythonError::NoVersion { module: runtime.module_name.clone() })?;
+        if version.support() == Support::Unknown {
+            return Err(PythonError::Unsupported { version });
+        }
+        runtime.semantics = Semantics::new(version, &runtime.layouts);
         runtime.interpreters = interpreter::read_all(&runtime)?;
         Landmarks::complete(&mut runtime);
         runtime.gc_lists = gc::walk_lists(&runtime);

@@ -16,6 +16,7 @@ pub const SYMBOLS: &[&str] = &[
     "arenas",
     "maxarenas",
     "raw_allocated_blocks",
+    "_Py_AllocatedBlocks",
     "_mi_heap_main",
     "interned",
     "PyDict_Type",

@@ -32,7 +32,9 @@ impl Runtime<'_> {
             ("PyTuple_Type", l.tuple.items.offset, "PyTupleObject (to ob_item)"),
             (
                 "PyGen_Type",
-                l.generator.iframe.offset + l.frame.localsplus.offset,
+                l.generator
+                    .iframe
+                    .map_or(l.generator.size, |frame| frame.offset.saturating_add(l.frame.localsplus.offset)),
                 "PyGenObject (to the frame's locals)",
             ),
         ] {

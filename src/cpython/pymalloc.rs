@@ -129,35 +129,42 @@ struct Allocator {
 /// # Errors
 /// The arena tables cannot be found or read.
 pub fn arenas(runtime: &Runtime<'_>) -> Result<(Vec<Arena>, Vec<RawBlocks>), PythonError> {
-    let (space, l) = (&runtime.space, &runtime.layouts.arena);
-    let pool_size = runtime.semantics.pools.pool;
     let mut found = Vec::new();
     let mut raw_blocks = Vec::new();
     for allocator in allocators(runtime)? {
         raw_blocks.push((allocator.interpreter, allocator.raw_blocks));
-        for index in 0..allocator.max_arenas {
-            let entry = allocator.arenas + u64::from(index) * u64::from(runtime.layouts.arena.size);
-            let Ok(address) = space.field(entry, l.address) else { break };
-            if address == 0 || !space.is_mapped(address) {
-                continue;
-            }
-            let Some(first_pool) = address.checked_next_multiple_of(pool_size) else { continue };
-            let end = space.field(entry, l.pool_address).unwrap_or(0);
-            let limit = address.saturating_add(runtime.semantics.pools.arena);
-            found.push(Arena {
-                address,
-                first_pool,
-                end_of_pools: end.clamp(first_pool, limit),
-                total_pools: space.small(entry, l.ntotalpools).unwrap_or(0) as u32,
-                free_pools: space.small(entry, l.nfreepools).unwrap_or(0) as u32,
-                index,
-                interpreter: allocator.interpreter,
-            });
-        }
+        found.extend(arenas_in(runtime, allocator.arenas, allocator.max_arenas, allocator.interpreter));
     }
     found.sort_by_key(|arena| arena.address);
     found.dedup_by_key(|arena| arena.address);
     Ok((found, raw_blocks))
+}
+
+/// The arenas with memory among the `max_arenas` described at `table`.
+fn arenas_in(runtime: &Runtime<'_>, table: Address, max_arenas: u32, interpreter: usize) -> Vec<Arena> {
+    let (space, l) = (&runtime.space, &runtime.layouts.arena);
+    let pool_size = runtime.semantics.pools.pool;
+    let mut found = Vec::new();
+    for index in 0..max_arenas {
+        let entry = table.wrapping_add(u64::from(index) * u64::from(runtime.layouts.arena.size));
+        let Ok(address) = space.field(entry, l.address) else { break };
+        let Some(first_pool) = address.checked_next_multiple_of(pool_size) else { continue };
+        if address == 0 || !space.is_mapped(address) {
+            continue;
+        }
+        let end = space.field(entry, l.pool_address).unwrap_or(0);
+        let limit = address.saturating_add(runtime.semantics.pools.arena).max(first_pool);
+        found.push(Arena {
+            address,
+            first_pool,
+            end_of_pools: end.clamp(first_pool, limit),
+            total_pools: space.small(entry, l.ntotalpools).unwrap_or(0) as u32,
+            free_pools: space.small(entry, l.nfreepools).unwrap_or(0) as u32,
+            index,
+            interpreter,
+        });
+    }
+    found
 }
 
 /// The allocators: of each interpreter since 3.12 (some share the main one's), static variables before.
@@ -196,10 +203,27 @@ fn allocators(runtime: &Runtime<'_>) -> Result<Vec<Allocator>, PythonError> {
         _ => statics::arena_table(runtime),
     };
     if let Some((table, max_arenas)) = named.filter(|table| table.0 != 0) {
-        let raw_blocks = runtime.symbol("raw_allocated_blocks").and_then(|at| space.read_i64(at).ok());
+        let counter = |name| runtime.symbol(name).and_then(|at| space.read_i64(at).ok());
+        // Objects/obmalloc.c: up to 3.8 one counter counts the blocks in pools too.
+        let raw_blocks = counter("raw_allocated_blocks").or_else(|| {
+            let all = counter("_Py_AllocatedBlocks")?;
+            Some(all.wrapping_sub(blocks_in_pools(runtime, table, max_arenas) as i64))
+        });
         found.push(Allocator { arenas: table, max_arenas, raw_blocks, interpreter: 0 });
     }
     Ok(found)
+}
+
+/// Live blocks of all pools of the arenas described at `table`, by the pools' headers.
+fn blocks_in_pools(runtime: &Runtime<'_>, table: Address, max_arenas: u32) -> u64 {
+    let (space, l) = (&runtime.space, &runtime.layouts.pool);
+    let mut live = 0u64;
+    for arena in arenas_in(runtime, table, max_arenas, 0) {
+        for pool in (arena.first_pool..arena.end_of_pools).step_by(runtime.semantics.pools.pool as usize) {
+            live += space.small(pool, l.ref_count).unwrap_or(0);
+        }
+    }
+    live
 }
 
 /// Calls `on_area` for each pool of `arena` that is in use, and returns the arena's figures.

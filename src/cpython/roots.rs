@@ -3,7 +3,7 @@
 //! Knows which members of the runtime's structs are references; refuses to know what they lead to. References that
 //! libraries keep in variables of their own are not here: no name says where they are.
 
-use super::frame::{frame_chain, generator_of, is_shown};
+use super::frame::{Variables, filled, frame_chain, generator_of, is_shown};
 use super::words::{ReadField, word};
 use super::{Interpreter, Runtime, Slot, ThreadState};
 use crate::corefile::Address;
@@ -141,6 +141,8 @@ impl<F: FnMut(RootReference)> Holder<'_, '_, F> {
             ("ExceptionGroup", l.exception_group),
             ("NotShareableError", l.not_shareable_error),
             ("interned strings", l.interned),
+            ("empty bytes", l.empty_bytes),
+            ("empty str", l.empty_str),
             ("cached str 'inf'", l.str_replace_inf),
             ("cached object.__reduce__", l.objreduce),
             ("type slot names", l.type_slots_pname),
@@ -156,6 +158,9 @@ impl<F: FnMut(RootReference)> Holder<'_, '_, F> {
         for (name, field) in [
             ("sys.monitoring callbacks", l.monitoring_callables),
             ("sys.monitoring tool names", l.monitoring_tool_names),
+            ("small ints", l.small_ints),
+            ("bytes of one byte", l.one_byte),
+            ("str of one character", l.latin1),
         ] {
             if let Some(field) = field {
                 self.table(Member(name), base.wrapping_add(u64::from(field.offset)), u64::from(field.size));
@@ -245,8 +250,14 @@ impl<F: FnMut(RootReference)> Holder<'_, '_, F> {
         // Further levels of handled exceptions are embedded in running generators, which hold them as objects.
         if let Some(field) = l.exc_state {
             let level = base.wrapping_add(u64::from(field.offset));
-            let exception = self.runtime.layouts.err_stack_item.exc_value;
-            self.member(Member("handled exception"), level, Some(exception));
+            let item = &self.runtime.layouts.err_stack_item;
+            for (name, field) in [
+                ("handled exception", Some(item.exc_value)),
+                ("handled exception's type", item.exc_type),
+                ("handled exception's traceback", item.exc_traceback),
+            ] {
+                self.member(Member(name), level, field);
+            }
         }
     }
 
@@ -267,21 +278,24 @@ impl<F: FnMut(RootReference)> Holder<'_, '_, F> {
     fn frame(&mut self, frame: Address) {
         let (space, l) = (&self.runtime.space, &self.runtime.layouts.frame);
         // Entries from C borrow their code and have nothing else.
-        match space.small(frame, l.owner) {
-            Ok(owner) if owner < u64::from(self.runtime.semantics.first_shim_owner) => {}
-            _ => return,
+        match l.owner.map(|field| space.small(frame, field)) {
+            None => {}
+            Some(Ok(owner)) if owner < u64::from(self.runtime.semantics.first_shim_owner) => {}
+            Some(_) => return,
         }
         let generator = generator_of(self.runtime, frame);
-        match generator {
-            Some(generator) => self.report(RootKind::Frame, generator, None, true, false),
-            None => {
+        match (generator, l.frame_obj) {
+            (Some(generator), _) => self.report(RootKind::Frame, generator, None, true, false),
+            // Up to 3.10 the frame is an object, which what runs it holds.
+            (None, None) => self.emit(RootKind::Frame, frame, Some(Slot::Field("frame_obj"))),
+            (None, Some(frame_obj)) => {
                 for (name, field) in [
-                    ("frame_obj", l.frame_obj),
-                    ("f_locals", l.locals),
+                    ("frame_obj", Some(frame_obj)),
+                    ("f_locals", Some(l.locals)),
                     ("f_funcobj", l.function),
-                    ("f_code", l.code),
+                    ("f_code", Some(l.code)),
                 ] {
-                    let target = space.field(frame, field).unwrap_or(0);
+                    let target = field.map_or(0, |field| space.field(frame, field).unwrap_or(0));
                     self.emit(RootKind::Frame, target, Some(Slot::Field(name)));
                 }
             }
@@ -289,18 +303,20 @@ impl<F: FnMut(RootReference)> Holder<'_, '_, F> {
         self.slots(frame, generator.is_some());
     }
 
-    /// Variables and temporaries. All of `0..stacktop` is the frame's own; without a `stacktop` the variables are, and
-    /// the temporaries up to the stack's greatest height may be.
+    /// Variables and temporaries. While a frame runs its variables are certain, and the temporaries up to the stack's
+    /// greatest height may be; else all that it has filled is its own. Up to 3.10 its object counts them.
     fn slots(&mut self, frame: Address, generators: bool) {
         let (space, l) = (&self.runtime.space, &self.runtime.layouts);
-        let read = |base, field| space.small(base, field).unwrap_or(0);
         let code = space.field(frame, l.frame.code).unwrap_or(0);
-        let variables = read(code, l.code.nlocalsplus).min(MAX_SLOTS);
-        let names = space.field(code, l.code.localsplusnames).unwrap_or(0);
-        let (certain, all) = match u64::try_from(space.signed(frame, l.frame.stacktop).unwrap_or(0)) {
-            Ok(top) => (top.min(MAX_SLOTS), top.min(MAX_SLOTS)),
-            Err(_) => (variables, variables + read(code, l.code.stacksize).min(MAX_SLOTS)),
+        let variables = Variables::of(self.runtime, code).unwrap_or_default();
+        let (certain, all) = match filled(self.runtime, frame, &variables) {
+            Ok(Some(filled)) => (filled.min(MAX_SLOTS), filled.min(MAX_SLOTS)),
+            _ => {
+                let height = space.small(code, l.code.stacksize).unwrap_or(0).min(MAX_SLOTS);
+                (variables.count(), variables.count() + height)
+            }
         };
+        let counted = l.frame.frame_obj.is_some();
         let start = frame.wrapping_add(u64::from(l.frame.localsplus.offset));
         let Ok(words) = space.slice(start, (all * 8) as usize) else { return };
         for index in 0..all {
@@ -310,11 +326,7 @@ impl<F: FnMut(RootReference)> Holder<'_, '_, F> {
             if !possible || (certain && generators) {
                 continue;
             }
-            let slot = match index.checked_sub(variables) {
-                None => Slot::Local { names, index: index as u32 },
-                Some(height) => Slot::Stack(height as u32),
-            };
-            self.report(RootKind::Frame, target, Some(slot), certain, certain);
+            self.report(RootKind::Frame, target, Some(variables.slot(index)), certain, certain && counted);
         }
     }
 }

@@ -6,7 +6,7 @@
 use super::layouts::Layouts;
 
 /// A CPython release, as `PY_VERSION_HEX` encodes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PyVersion(pub u32);
 
 impl PyVersion {
@@ -25,10 +25,15 @@ impl PyVersion {
         (self.0 >> 8) & 0xff
     }
 
-    /// Whether the collector, frames and layouts of this release are decoded and tested here.
-    pub fn is_supported(self) -> bool {
-        // The pipeline is proved against the interpreter on these three minors only (CHANGELOG, 0.1).
-        (0x030b_0000..0x030e_0000).contains(&self.0)
+    /// How far answers about this release are to be trusted.
+    pub fn support(self) -> Support {
+        match self.0 {
+            // The pipeline is proved against the interpreter on these minors (tests/matrix).
+            0x0308_0000..0x030e_0000 => Support::Proved,
+            // Every struct is found by the names that 3.8 has for it.
+            0x0306_0000..0x0308_0000 => Support::ByNames,
+            _ => Support::Unknown,
+        }
     }
 }
 
@@ -43,6 +48,17 @@ impl std::fmt::Display for PyVersion {
             _ => Ok(()),
         }
     }
+}
+
+/// How far the answers about a release are known to be right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Support {
+    /// Collector, frames, types and allocator are decoded, and proved against the interpreter.
+    Proved,
+    /// Decoded as far as structs and fields bear the names of later releases; nothing is proved.
+    ByNames,
+    /// Not decoded.
+    Unknown,
 }
 
 /// `tp_flags` bits (Include/object.h, Include/cpython/object.h).
@@ -141,6 +157,10 @@ pub struct Semantics {
     pub frame_executing: i8,
     /// The interned dict's own references to mortal interned strings are not counted.
     pub interned_refs_uncounted: bool,
+    /// Digits that `int.__sizeof__` counts at least.
+    pub least_digits: u64,
+    /// `tp_traverse` of a type that C code makes at run time visits the instance's type.
+    pub native_heap_types_visit_type: bool,
     /// pymalloc's units.
     pub pools: PoolGeometry,
     /// Bytes of the GC head in front of each object the collector knows; 0 in free-threaded builds.
@@ -175,7 +195,17 @@ impl Semantics {
             frame_executing: 0,
             interned_refs_uncounted: true,
             gc_head: if layouts.object.gc_bits.is_some() { 0 } else { super::GC_HEAD_SIZE as u32 },
-            pools: PoolGeometry { arena: 1 << 20, pool: 1 << 14, alignment: 16 },
+            // Objects/longobject.c, int___sizeof___impl: 3.11 counts the digit that 0 has room for (gh-89039).
+            least_digits: u64::from(version.0 >= 0x030b_0000),
+            // Objects/typeobject.c, subtype_traverse: since 3.9 it leaves the type to the traversal of a base made at
+            // run time (bpo-40217); 3.8 visits it itself, and such traversals do not.
+            native_heap_types_visit_type: version.0 >= 0x0309_0000,
+            // Objects/obmalloc.c: larger arenas and pools came with the tree that finds them, in 3.10.
+            pools: if layouts.arena_map.size != 0 || version.0 >= 0x030b_0000 {
+                PoolGeometry { arena: 1 << 20, pool: 1 << 14, alignment: 16 }
+            } else {
+                PoolGeometry { arena: 1 << 18, pool: 1 << 12, alignment: 16 }
+            },
         }
     }
 

@@ -1,7 +1,7 @@
 //! The references of types with fixed fields: which members their `tp_traverse` visits, which they own besides.
 //!
 //! One line a type: `tp_name` of the type that defines the traversal, its C struct, the members visited, the members owned but not
-//! visited, the members that are weak. Facts from Objects/*.c and Modules/*.c of 3.11 to 3.13. A member that a build lacks is left out; so is a type
+//! visited, the members that are weak. Facts from Objects/*.c and Modules/*.c of 3.8 to 3.13. A member that a build lacks is left out; so is a type
 //! whose struct no source knows (its own machine code is followed instead).
 
 use crate::graph::EdgeKind;
@@ -91,12 +91,15 @@ const LINES: &[Line] = &[
     ("weakcallableproxy", "PyWeakReference", &["wr_callback"], &[], &["wr_object"]),
     ("weakref.CallableProxyType", "PyWeakReference", &["wr_callback"], &[], &["wr_object"]),
     // A plain generator never sets gi_origin_or_finalizer.
-    ("generator", "PyGenObject", &["gi_code", "gi_name", "gi_qualname", "gi_exc_state.exc_value"], &[], &[]),
-    ("coroutine", "PyGenObject", &["gi_code", "gi_name", "gi_qualname", "gi_exc_state.exc_value"], &["gi_origin_or_finalizer"], &[]),
-    ("async_generator", "PyGenObject", &["gi_origin_or_finalizer", "gi_code", "gi_name", "gi_qualname", "gi_exc_state.exc_value"], &[], &[]),
-    ("frame", "PyFrameObject", &["f_back", "f_trace", "f_extra_locals", "f_locals_cache"], &[], &[]),
+    ("generator", "PyGenObject", &["gi_frame", "gi_code", "gi_name", "gi_qualname", "gi_exc_state.exc_type", "gi_exc_state.exc_value",
+        "gi_exc_state.exc_traceback"], &[], &[]),
+    ("coroutine", "PyGenObject|PyCoroObject", &["gi_frame", "gi_code", "gi_name", "gi_qualname", "gi_exc_state.exc_type", "gi_exc_state.exc_value",
+        "gi_exc_state.exc_traceback"], &["gi_origin_or_finalizer", "cr_origin"], &[]),
+    ("async_generator", "PyGenObject|PyAsyncGenObject", &["gi_origin_or_finalizer", "ag_finalizer", "gi_frame", "gi_code", "gi_name", "gi_qualname", "gi_exc_state.exc_type",
+        "gi_exc_state.exc_value", "gi_exc_state.exc_traceback"], &[], &[]),
+    ("frame", "PyFrameObject", &["f_back", "f_code", "f_builtins", "f_globals", "f_locals", "f_trace", "f_extra_locals", "f_locals_cache"], &[], &[]),
     ("code", "PyCodeObject", &[], &["co_consts", "co_names", "co_exceptiontable", "co_localsplusnames", "co_localspluskinds",
-        "co_filename", "co_name", "co_qualname", "co_linetable", "_co_code"], &[]),
+        "co_filename", "co_name", "co_qualname", "co_linetable", "_co_code", "co_code", "co_varnames", "co_freevars", "co_cellvars", "co_lnotab"], &[]),
     ("module", "PyModuleObject", &["md_dict"], &["md_name"], &[]),
     // Exceptions
     ("BaseException", EXCEPTION, &["dict", "args", "notes", "traceback", "cause", "context"], &[], &[]),

@@ -2,7 +2,8 @@
 //!
 //! Knows how much memory each builtin type counts as its own; refuses to count what `__sizeof__` does not.
 
-use super::dict::keys_bytes;
+use super::dict::{Shape, keys_bytes};
+use super::frame::{Variables, frame_in};
 use super::semantics::type_flags;
 use super::size_modules::Base;
 use super::types::{TypeInfo, TypeTable, type_dict};
@@ -10,6 +11,7 @@ use super::values::{int_digits, tuple_items};
 use super::words::{ReadField, at, half, word};
 use super::{Runtime, dict_items, names};
 use crate::corefile::{Address, ReadError};
+use crate::layout::Field;
 
 /// Which `__sizeof__` measures a type's instances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +52,7 @@ pub enum SizeRule {
 }
 
 /// Types of the interpreter with a `__sizeof__` of their own, by `tp_name` (Objects/*.c and
-/// Modules/_collectionsmodule.c, 3.11 to 3.13).
+/// Modules/_collectionsmodule.c, 3.8 to 3.13).
 const RULES: &[(&str, SizeRule)] = &[
     ("object", SizeRule::Object),
     ("int", SizeRule::Int),
@@ -158,9 +160,9 @@ fn plain(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> Result<u64,
 }
 
 fn int(runtime: &Runtime<'_>, object: Address) -> Result<u64, ReadError> {
-    // Objects/longobject.c, int___sizeof___impl: one digit at least (3.11+, gh-89039).
     let (_, digits) = int_digits(runtime, object)?;
-    Ok(u64::from(runtime.layouts.long.digits.offset).saturating_add(digits.max(1).saturating_mul(4)))
+    let digits = digits.max(runtime.semantics.least_digits);
+    Ok(u64::from(runtime.layouts.long.digits.offset).saturating_add(digits.saturating_mul(4)))
 }
 
 /// Objects/unicodeobject.c, `unicode_sizeof_impl`.
@@ -215,11 +217,11 @@ fn dict(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> Result<u64, 
     let table = runtime.space.slice(keys, l.dict_keys.size as usize)?;
     let mut size = info.basicsize;
     if word(header, at(l.dict.values)) != 0 {
-        let room = word(table, at(l.dict_keys.usable)).wrapping_add(word(table, at(l.dict_keys.nentries)));
+        let room = Shape::read(runtime, table).capacity(runtime, table);
         size = size.saturating_add(room.saturating_mul(8));
     }
     if word(table, at(l.dict_keys.refcnt)) == 1 {
-        size = size.saturating_add(keys_bytes(runtime, keys)?);
+        size = size.saturating_add(Shape::read(runtime, table).bytes(runtime));
     }
     Ok(size)
 }
@@ -256,19 +258,22 @@ fn uncommon(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> Result<u
         SizeRule::Type => type_object(runtime, object)?,
         SizeRule::Code => code(runtime, info, object)?,
         SizeRule::Frame => {
-            let frame = space.field(object, l.frame_object.frame)?;
-            let code = space.field(frame, l.frame.code)?;
-            u64::from(l.frame_object.frame_data.offset).saturating_add(frame_bytes(runtime, code)?)
+            let code = space.field(frame_in(runtime, object)?, l.frame.code)?;
+            let before = l.frame_object.frame_data.map_or(0, |field| u64::from(field.offset));
+            before.saturating_add(frame_bytes(runtime, code)?)
         }
-        SizeRule::Generator => {
-            let frame = object.wrapping_add(u64::from(l.generator.iframe.offset));
-            // The code outlives the frame: 3.11 keeps it apart, later releases never clear it in the frame.
-            let code = match l.generator.code {
-                Some(field) => space.field(object, field)?,
-                None => space.field(frame, l.frame.code)?,
-            };
-            u64::from(l.generator.iframe.offset).saturating_add(frame_bytes(runtime, code)?)
-        }
+        SizeRule::Generator => match l.generator.iframe {
+            Some(iframe) => {
+                let frame = object.wrapping_add(u64::from(iframe.offset));
+                // The code outlives the frame: 3.11 keeps it apart, later releases never clear it in the frame.
+                let code = match l.generator.code {
+                    Some(field) => space.field(object, field)?,
+                    None => space.field(frame, l.frame.code)?,
+                };
+                u64::from(iframe.offset).saturating_add(frame_bytes(runtime, code)?)
+            }
+            None => plain(runtime, info, object)?,
+        },
         SizeRule::NumpyArray => info.basicsize.saturating_add(numpy_array(runtime, object)?),
         SizeRule::Deque => {
             let length = space.field(object, l.var_object.ob_size)?;
@@ -293,13 +298,33 @@ fn type_object(runtime: &Runtime<'_>, object: Address) -> Result<u64, ReadError>
 
 /// Objects/codeobject.c, `code_sizeof`.
 fn code(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> Result<u64, ReadError> {
-    let own = plain(runtime, info, object)?.next_multiple_of(8);
-    let extra = runtime.space.field(object, runtime.layouts.code.extra)?;
+    let (space, l) = (&runtime.space, &runtime.layouts.code);
+    let own = plain(runtime, info, object)?
+        .next_multiple_of(8)
+        .saturating_add(cell_and_cache_bytes(runtime, object)?);
+    let extra = space.field(object, l.extra)?;
     if extra == 0 {
         return Ok(own);
     }
-    let slots = runtime.space.read_u64(extra)?;
+    let slots = space.read_u64(extra)?;
     Ok(own.saturating_add(16).saturating_add(slots.saturating_sub(1).saturating_mul(8)))
+}
+
+/// What code owned outside itself up to 3.10: the arguments that are cells, and the cache of globals (3.8 to 3.10).
+fn cell_and_cache_bytes(runtime: &Runtime<'_>, object: Address) -> Result<u64, ReadError> {
+    let (space, l) = (&runtime.space, &runtime.layouts);
+    let pointer = |field: Option<Field>| field.map_or(Ok(0), |field| space.field(object, field));
+    let length = |object| space.field(object, l.var_object.ob_size);
+    let mut bytes = 0u64;
+    if pointer(l.code.cell2arg)? != 0 {
+        bytes = length(pointer(l.code.cellvars)?)?.saturating_mul(8);
+    }
+    if let (Some(size), true) = (l.code.opcache_size, pointer(l.code.opcache)? != 0) {
+        let units = length(pointer(l.code.code_bytes)?)? / 2;
+        let entries = space.small(object, size)?.saturating_mul(u64::from(l.opcache.size));
+        bytes = bytes.saturating_add(units).saturating_add(entries);
+    }
+    Ok(bytes)
 }
 
 /// Bytes of a frame for `code`, from its start (`_PyFrame_NumSlotsForCodeObject`).
@@ -308,7 +333,7 @@ fn frame_bytes(runtime: &Runtime<'_>, code: Address) -> Result<u64, ReadError> {
     let fixed = u64::from(l.frame.localsplus.offset);
     let slots = match l.code.framesize {
         Some(field) => space.small(code, field)?.saturating_sub(fixed / 8),
-        None => space.small(code, l.code.nlocalsplus)?.saturating_add(space.small(code, l.code.stacksize)?),
+        None => Variables::of(runtime, code)?.count().saturating_add(space.small(code, l.code.stacksize)?),
     };
     Ok(fixed.saturating_add(slots.saturating_mul(8)))
 }

@@ -105,7 +105,9 @@ const fn plain(type_name: &'static str, lines: &'static [Line]) -> Formula {
 
 const BUFFERED: &[Line] = &[(NotZero(&["buffered.buffer"]), Times(&["buffered.buffer_size"], Are(1)))];
 
-/// All types of Modules/ with a `__sizeof__` of their own on Linux, 3.11 to 3.13.
+const STRUCT: &[Line] = &[(Always, Records(&["PyStructObject.s_codes"], SizeOf("formatcode")))];
+
+/// All types of Modules/ with a `__sizeof__` of their own on Linux, 3.8 to 3.13.
 const FORMULAS: &[Formula] = &[
     plain(
         "array.array",
@@ -118,7 +120,9 @@ const FORMULAS: &[Formula] = &[
     plain("_io.BufferedWriter", BUFFERED),
     plain("_io.BufferedRandom", BUFFERED),
     plain("_io.BytesIO", &[(Unshared(&["bytesio.buf"]), Object(&["bytesio.buf"]))]),
-    plain("_struct.Struct", &[(Always, Records(&["PyStructObject.s_codes"], SizeOf("formatcode")))]),
+    plain("_struct.Struct", STRUCT),
+    // Modules/_struct.c, up to 3.8.
+    plain("Struct", STRUCT),
     plain(
         "decimal.Decimal",
         &[(Clear(&["PyDecObject.dec.flags"], MPD_DATAFLAGS), Times(&["PyDecObject.dec.alloc"], WORD))],

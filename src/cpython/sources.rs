@@ -5,7 +5,6 @@
 use super::layouts::Layouts;
 use super::shapes::Shapes;
 use super::{Header, PyVersion, PythonError};
-use crate::corefile::{Address, AddressSpace};
 use crate::debuginfo::Binaries;
 use crate::layout::{DwarfSource, LayoutSource, Resolution, Resolver, Table};
 
@@ -62,19 +61,4 @@ pub(super) fn learn(
         return Err(conflict.into());
     }
     Ok(Learnt { layouts, header, shapes, resolutions: resolver.resolved().to_vec(), sources: descriptions })
-}
-
-/// The release, by the constant `Py_Version` (Python/getversion.c, since 3.11).
-pub(super) fn read_version(
-    space: &AddressSpace<'_>,
-    constant: Option<Address>,
-    module: &str,
-) -> Result<PyVersion, PythonError> {
-    let address = constant.ok_or_else(|| PythonError::TooOld { module: module.to_owned() })?;
-    let version =
-        space.read_u64(address).map(|hex| PyVersion(hex as u32)).map_err(|_| PythonError::NoLayout {
-            module: module.to_owned(),
-            reason: "its constant Py_Version is neither in the core nor in a file".to_owned(),
-        })?;
-    if version.is_supported() { Ok(version) } else { Err(PythonError::Unsupported { version }) }
 }

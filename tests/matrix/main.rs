@@ -15,7 +15,7 @@ use std::process::Command;
 use without::Files;
 
 /// Minors the live matrix is for.
-const MINORS: [&str; 3] = ["3.11", "3.12", "3.13"];
+const MINORS: [&str; 6] = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"];
 
 fn main() {
     let arguments = Arguments::from_args();

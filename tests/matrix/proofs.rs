@@ -2,7 +2,7 @@
 
 use crate::oracle::{self, Oracle};
 use exuvia::analysis::collect;
-use exuvia::corefile::{Inputs, SearchOptions};
+use exuvia::corefile::{Inputs, SearchOptions, ThreadNote};
 use exuvia::cpython::{
     self, Generation, ReadField, References, RootKind, Runtime, Slot, ThreadState, roots, thread_exceptions,
     thread_frames,
@@ -73,7 +73,7 @@ pub fn prove_with(
     let mut runtime = Runtime::open(&inputs, table).map_err(|error| error.to_string())?;
     let census = census(&mut runtime).map_err(|error| error.to_string())?;
     let mut differences = Differences::default();
-    let view = View { runtime: &runtime, census: &census };
+    let view = View { notes: &inputs.notes().threads, runtime: &runtime, census: &census };
     view.tracked(oracle, 0, &mut differences);
     view.garbage(oracle, &mut differences);
     // A core torn in a collection: the process ran on after it described its heap, so only what a collection leaves
@@ -97,6 +97,7 @@ pub fn prove_with(
 }
 
 struct View<'v, 'core> {
+    notes: &'v [ThreadNote],
     runtime: &'v Runtime<'core>,
     census: &'v Census,
 }
@@ -327,8 +328,13 @@ impl View<'_, '_> {
             if let Some(damage) = damage {
                 wrong.push(format!("thread {}: {damage}", theirs.ident));
             }
-            if theirs.native_id.is_some_and(|said| thread.native_id != Some(said)) {
-                let native = thread.native_id;
+            // Up to 3.10 a thread state does not keep it: the core's note of the thread does.
+            let of_note = || {
+                let note = self.notes.iter().find(|note| note.registers.fs_base() == thread.thread_id);
+                note.and_then(|note| u64::try_from(note.tid).ok())
+            };
+            let native = thread.native_id.or_else(of_note);
+            if theirs.native_id.is_some_and(|said| native != Some(said)) {
                 wrong.push(format!(
                     "thread {}: native id {native:?}, not {:?}",
                     theirs.ident, theirs.native_id

@@ -200,7 +200,7 @@ impl<'core> Painter<'_, 'core> {
     }
 
     /// `maxlen` of a deque: the word behind `leftindex`, `rightindex` and `state` (Modules/_collectionsmodule.c; one
-    /// layout from 3.11 to 3.13); negative means unbounded.
+    /// layout from 3.8 to 3.13); negative means unbounded.
     fn deque_maxlen(&self, object: Address) -> Option<i64> {
         let place =
             object.wrapping_add(u64::from(self.runtime.layouts.deque.leftindex.offset)).wrapping_add(24);

@@ -143,7 +143,10 @@ pub fn lru_cache(runtime: &Runtime<'_>, object: Address, each: &mut impl FnMut(R
         emit(each, EdgeKind::Owned, link, Slot::CacheLink);
         emit(each, EdgeKind::Visited, runtime.space.field(link, l.lru_elem.key)?, Slot::CacheKey);
         emit(each, EdgeKind::Visited, runtime.space.field(link, l.lru_elem.result)?, Slot::CacheResult);
-        emit(each, EdgeKind::Visited, runtime.space.field(link, l.object.type_)?, Slot::Type);
+        // Modules/_functoolsmodule.c: since 3.10 links are of a type made at run time.
+        if l.lru_cache.elem_type.is_some() {
+            emit(each, EdgeKind::Visited, runtime.space.field(link, l.object.type_)?, Slot::Type);
+        }
         link = runtime.space.field(link, l.lru_elem.next)?;
         left -= 1;
     }
@@ -180,7 +183,9 @@ pub fn type_object(runtime: &Runtime<'_>, object: Address, each: &mut impl FnMut
     emit(each, EdgeKind::Visited, word(bytes, at(l.type_.dict)), Slot::Field("__dict__"));
     emit(each, EdgeKind::Owned, word(bytes, at(l.type_.subclasses)), Slot::Field("tp_subclasses"));
     let heap = runtime.space.slice(object, l.heap_type.size as usize)?;
-    emit(each, EdgeKind::Visited, word(heap, at(l.heap_type.module)), Slot::Field("ht_module"));
+    if let Some(module) = l.heap_type.module {
+        emit(each, EdgeKind::Visited, word(heap, at(module)), Slot::Field("ht_module"));
+    }
     for (field, name) in [
         (l.heap_type.name, "__name__"),
         (l.heap_type.qualname, "__qualname__"),
@@ -200,9 +205,10 @@ pub fn type_object(runtime: &Runtime<'_>, object: Address, each: &mut impl FnMut
 /// The defining class of a builtin method (Objects/methodobject.c, `meth_traverse`).
 pub fn cfunction(runtime: &Runtime<'_>, object: Address, each: &mut impl FnMut(Referent)) -> Result {
     let (space, l) = (&runtime.space, &runtime.layouts);
+    let Some(class) = l.cmethod.class else { return Ok(()) };
     let def = space.field(object, l.cfunction.def)?;
     if space.small(def, l.method_def.flags)? & METH_METHOD != 0 {
-        emit(each, EdgeKind::Visited, space.field(object, l.cmethod.class)?, Slot::Field("mm_class"));
+        emit(each, EdgeKind::Visited, space.field(object, class)?, Slot::Field("mm_class"));
     }
     Ok(())
 }

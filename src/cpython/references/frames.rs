@@ -2,6 +2,7 @@
 
 use super::{Referent, emit};
 use crate::corefile::{Address, ReadError};
+use crate::cpython::frame::{Variables, filled};
 use crate::cpython::words::{ReadField, word};
 use crate::cpython::{Runtime, Slot};
 use crate::graph::EdgeKind;
@@ -13,52 +14,65 @@ const OWNED_BY_FRAME_OBJECT: u64 = 2;
 /// More local variables and temporaries than any code object has.
 const MAX_SLOTS: u64 = 1 << 24;
 
-/// A frame object: its own copy of the frame, once the frame has ended (Objects/frameobject.c, `frame_traverse`).
+/// A frame object: its own copy of the frame, once the frame has ended (Objects/frameobject.c, `frame_traverse`). Up to
+/// 3.10 it is the frame itself, whose variables are visited even while it runs.
 pub fn frame_object(runtime: &Runtime<'_>, object: Address, each: &mut impl FnMut(Referent)) -> Result {
     let (space, l) = (&runtime.space, &runtime.layouts);
-    let frame = space.field(object, l.frame_object.frame)?;
-    if frame == 0 || space.small(frame, l.frame.owner)? != OWNED_BY_FRAME_OBJECT {
+    let (Some(frame), Some(owner)) = (l.frame_object.frame, l.frame.owner) else {
+        let variables = variables(runtime, object)?;
+        let count = filled(runtime, object, &variables)?.unwrap_or(variables.count());
+        return locals(runtime, object, &variables, count, EdgeKind::Visited, each);
+    };
+    let frame = space.field(object, frame)?;
+    if frame == 0 || space.small(frame, owner)? != OWNED_BY_FRAME_OBJECT {
         return Ok(());
     }
     interpreter_frame(runtime, frame, each)
 }
 
-/// A generator's frame, unless it has ended (Objects/genobject.c, `gen_traverse`).
+/// A generator's frame, unless it has ended (Objects/genobject.c, `gen_traverse`). Up to 3.10 that is an object of its own.
 pub fn generator(runtime: &Runtime<'_>, object: Address, each: &mut impl FnMut(Referent)) -> Result {
     let l = &runtime.layouts.generator;
-    if runtime.space.signed(object, l.frame_state)? >= i64::from(runtime.semantics.frame_cleared) {
+    let (Some(state), Some(iframe)) = (l.frame_state, l.iframe) else { return Ok(()) };
+    if runtime.space.signed(object, state)? >= i64::from(runtime.semantics.frame_cleared) {
         return Ok(());
     }
-    let frame = object.wrapping_add(u64::from(l.iframe.offset));
+    let frame = object.wrapping_add(u64::from(iframe.offset));
     interpreter_frame(runtime, frame, each)?;
-    if runtime.space.signed(frame, runtime.layouts.frame.stacktop)? < 0 {
-        running_locals(runtime, frame, each)?;
+    let variables = variables(runtime, frame)?;
+    match filled(runtime, frame, &variables)? {
+        // While the frame runs its variables are owned, though traversal does not visit them.
+        None => locals(runtime, frame, &variables, variables.count(), EdgeKind::Owned, each),
+        Some(_) => Ok(()),
     }
-    Ok(())
 }
 
 /// What `_PyFrame_Traverse` visits (Python/frame.c): no locals while the frame is running.
-pub fn interpreter_frame(runtime: &Runtime<'_>, frame: Address, each: &mut impl FnMut(Referent)) -> Result {
+fn interpreter_frame(runtime: &Runtime<'_>, frame: Address, each: &mut impl FnMut(Referent)) -> Result {
     let (space, l) = (&runtime.space, &runtime.layouts.frame);
-    for (field, name) in
-        [(l.frame_obj, "frame_obj"), (l.locals, "f_locals"), (l.function, "f_funcobj"), (l.code, "f_code")]
-    {
-        emit(each, EdgeKind::Visited, space.field(frame, field)?, Slot::Field(name));
+    for (field, name) in [
+        (l.frame_obj, "frame_obj"),
+        (Some(l.locals), "f_locals"),
+        (l.function, "f_funcobj"),
+        (Some(l.code), "f_code"),
+    ] {
+        if let Some(field) = field {
+            emit(each, EdgeKind::Visited, space.field(frame, field)?, Slot::Field(name));
+        }
     }
-    let top = space.signed(frame, l.stacktop)?;
-    locals(runtime, frame, u64::try_from(top).unwrap_or(0), EdgeKind::Visited, each)
+    let variables = variables(runtime, frame)?;
+    let count = filled(runtime, frame, &variables)?.unwrap_or(0);
+    locals(runtime, frame, &variables, count, EdgeKind::Visited, each)
 }
 
-/// Local variables of a running frame: owned, though traversal does not visit them.
-pub fn running_locals(runtime: &Runtime<'_>, frame: Address, each: &mut impl FnMut(Referent)) -> Result {
-    let code = runtime.space.field(frame, runtime.layouts.frame.code)?;
-    let count = runtime.space.small(code, runtime.layouts.code.nlocalsplus)?;
-    locals(runtime, frame, count, EdgeKind::Owned, each)
+fn variables(runtime: &Runtime<'_>, frame: Address) -> std::result::Result<Variables, ReadError> {
+    Variables::of(runtime, runtime.space.field(frame, runtime.layouts.frame.code)?)
 }
 
 fn locals(
     runtime: &Runtime<'_>,
     frame: Address,
+    variables: &Variables,
     count: u64,
     kind: EdgeKind,
     each: &mut impl FnMut(Referent),
@@ -66,18 +80,10 @@ fn locals(
     if count == 0 {
         return Ok(());
     }
-    let (space, l) = (&runtime.space, &runtime.layouts);
-    let code = space.field(frame, l.frame.code)?;
-    let names = space.field(code, l.code.localsplusnames)?;
-    let variables = space.small(code, l.code.nlocalsplus)?;
-    let start = frame.wrapping_add(u64::from(l.frame.localsplus.offset));
-    let words = space.slice(start, (count.min(MAX_SLOTS) * 8) as usize)?;
+    let start = frame.wrapping_add(u64::from(runtime.layouts.frame.localsplus.offset));
+    let words = runtime.space.slice(start, (count.min(MAX_SLOTS) * 8) as usize)?;
     for index in 0..words.len() / 8 {
-        let slot = match (index as u64).checked_sub(variables) {
-            None => Slot::Local { names, index: index as u32 },
-            Some(depth) => Slot::Stack(depth as u32),
-        };
-        emit(each, kind, word(words, index * 8), slot);
+        emit(each, kind, word(words, index * 8), variables.slot(index as u64));
     }
     Ok(())
 }

@@ -281,7 +281,10 @@ fn inline_values(
     if byte(at(valid)) == 0 {
         return Ok(None);
     }
-    Ok(Some((values.wrapping_add(u64::from(l.values.offset)), u32::from(byte(at(capacity))))))
+    Ok(Some((
+        values.wrapping_add(u64::from(l.values.map_or(0, |field| field.offset))),
+        u32::from(byte(at(capacity))),
+    )))
 }
 
 /// `PyObject_VisitManagedDict` (3.13), `_PyObject_VisitManagedDict` (3.12), `_PyObject_VisitInstanceAttributes` (3.11).

@@ -1,47 +1,44 @@
 //! Python stacks: the frames of threads, generators and frame objects, with their variables.
 //!
-//! Knows `_PyInterpreterFrame` and which of its frames Python shows; refuses to know what objects they hold and who
-//! else holds those. Shows what `sys._current_frames()` and `f_back` would, with `f_locals` as it would have been.
+//! Knows `_PyInterpreterFrame`, the frame object that stood in its place up to 3.10, and which frames Python shows;
+//! refuses to know what objects they hold and who else holds those. Shows what `sys._current_frames()` and `f_back` would, with `f_locals` as it would have been.
+
+mod variables;
+
+pub use variables::{Variables, filled};
 
 use super::lines::line_of;
 use super::types::WalkKind;
-use super::values::{is_str, read_bytes, read_str};
+use super::values::{is_str, read_str};
 use super::words::{ReadField, word};
 use super::{Runtime, ThreadState};
 use crate::corefile::{Address, ReadError};
 use rustc_hash::{FxHashMap, FxHashSet};
+use variables::{CELL, FREE, HIDDEN};
 
 /// `FRAME_OWNED_BY_GENERATOR` (Include/internal/pycore_frame.h, 3.11 to 3.13).
 const OWNED_BY_GENERATOR: u64 = 1;
 /// `CO_OPTIMIZED` (Include/cpython/code.h): local variables live in slots, not in a dict.
 const OPTIMIZED: u64 = 1;
-/// `CO_FAST_*` (Include/internal/pycore_code.h): a variable of an inlined comprehension of a module or class.
-const HIDDEN: u8 = 0x10;
-/// A variable that inner functions use.
-const CELL: u8 = 0x40;
-/// A variable of an outer function.
-const FREE: u8 = 0x80;
 /// Longest name that is read, in characters.
 const MAX_NAME: usize = 1024;
-/// Most variables of one code object that are believed.
-const MAX_VARIABLES: u64 = 1 << 20;
 /// Bytes of names, variables and line tables that one stack may cost: over a million ordinary frames.
 const MAX_STACK_BYTES: usize = 1 << 30;
 
 /// One frame of a Python stack.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// Its `_PyInterpreterFrame`.
+    /// Its `_PyInterpreterFrame`; up to 3.10 its frame object.
     pub address: Address,
     /// Its code object.
     pub code: Address,
-    /// The function object it runs.
+    /// The function object it runs; 0 up to 3.10, where frames do not know it.
     pub function: Address,
     /// `f_globals`.
     pub globals: Address,
     /// `co_name`.
     pub name: String,
-    /// `co_qualname`.
+    /// `co_qualname`; `co_name` up to 3.10, where code does not know its qualified name.
     pub qualname: String,
     /// `co_filename`.
     pub filename: String,
@@ -70,7 +67,7 @@ pub struct FrameLocal {
     pub object: Address,
     /// The cell that the frame holds instead of the value.
     pub cell: Option<Address>,
-    /// Its slot, an index of `co_localsplusnames`.
+    /// Its word among those of the frame.
     pub index: u32,
 }
 
@@ -143,8 +140,18 @@ pub fn frame_of_object(runtime: &Runtime<'_>, object: Address) -> Option<Frame> 
     if kind_of(runtime, object)? != WalkKind::Frame {
         return None;
     }
-    let frame = runtime.space.field(object, runtime.layouts.frame_object.frame).ok()?;
-    read_alone(runtime, frame)
+    read_alone(runtime, frame_in(runtime, object).ok()?)
+}
+
+/// The frame that the frame object at `object` stands for: itself up to 3.10.
+///
+/// # Errors
+/// The object is not readable.
+pub fn frame_in(runtime: &Runtime<'_>, object: Address) -> Result<Address, ReadError> {
+    match runtime.layouts.frame_object.frame {
+        Some(field) => runtime.space.field(object, field),
+        None => Ok(object),
+    }
 }
 
 /// The frame of the generator, coroutine or async generator at `generator`; `None` if it is none or has ended.
@@ -153,20 +160,32 @@ pub fn generator_frame(runtime: &Runtime<'_>, generator: Address) -> Option<Fram
         return None;
     }
     let l = &runtime.layouts.generator;
-    let state = runtime.space.signed(generator, l.frame_state).ok()?;
+    let (Some(state), Some(iframe)) = (l.frame_state, l.iframe) else {
+        // Up to 3.10 a generator that has ended has let go of its frame object.
+        let frame = runtime.space.field(generator, l.frame?).ok()?;
+        return (frame != 0).then(|| read_alone(runtime, frame))?;
+    };
+    let state = runtime.space.signed(generator, state).ok()?;
     // FRAME_STATE_FINISHED: 3.13 leaves one that was closed while suspended completed, not cleared.
     if state > i64::from(runtime.semantics.frame_executing) {
         return None;
     }
-    read_alone(runtime, generator.wrapping_add(u64::from(l.iframe.offset)))
+    read_alone(runtime, generator.wrapping_add(u64::from(iframe.offset)))
 }
 
-/// Generator, coroutine or async generator that `frame` is embedded in, if it is one's.
+/// Generator, coroutine or async generator that `frame` belongs to, if it is one's.
 pub fn generator_of(runtime: &Runtime<'_>, frame: Address) -> Option<Address> {
-    if runtime.space.small(frame, runtime.layouts.frame.owner).ok()? != OWNED_BY_GENERATOR {
-        return None;
-    }
-    let generator = frame.checked_sub(u64::from(runtime.layouts.generator.iframe.offset))?;
+    let (space, l) = (&runtime.space, &runtime.layouts);
+    let generator = match (l.frame.owner, l.generator.iframe, l.frame.generator) {
+        (Some(owner), Some(iframe), _) => {
+            if space.small(frame, owner).ok()? != OWNED_BY_GENERATOR {
+                return None;
+            }
+            frame.checked_sub(u64::from(iframe.offset))?
+        }
+        (_, _, Some(field)) => space.field(frame, field).ok()?,
+        _ => return None,
+    };
     (kind_of(runtime, generator)? == WalkKind::Generator).then_some(generator)
 }
 
@@ -213,10 +232,10 @@ pub fn frame_chain(runtime: &Runtime<'_>, thread: Address) -> (Vec<Address>, Opt
     }
 }
 
-/// The innermost frame: the thread state's own member since 3.13, its C frame's before.
+/// The innermost frame: the thread state's own member since 3.13 and up to 3.10, its C frame's between.
 fn innermost(runtime: &Runtime<'_>, thread: Address) -> Result<Address, ReadError> {
     let (space, l) = (&runtime.space, &runtime.layouts);
-    if let Some(field) = l.thread.current_frame {
+    if let Some(field) = l.thread.current_frame.or(l.thread.frame) {
         return space.field(thread, field);
     }
     let (Some(cframe), Some(field)) = (l.thread.cframe, l.cframe.current_frame) else { return Ok(0) };
@@ -231,29 +250,39 @@ fn innermost(runtime: &Runtime<'_>, thread: Address) -> Result<Address, ReadErro
 pub fn is_shown(runtime: &Runtime<'_>, frame: Address) -> Result<bool, StackDamage> {
     let unreadable = |source| StackDamage::Unreadable { frame, source };
     let (space, l) = (&runtime.space, &runtime.layouts);
-    let owner = space.small(frame, l.frame.owner).map_err(unreadable)?;
-    if owner >= u64::from(runtime.semantics.first_shim_owner) {
+    let owner = l.frame.owner.map(|field| space.small(frame, field)).transpose().map_err(unreadable)?;
+    if owner.is_some_and(|owner| owner >= u64::from(runtime.semantics.first_shim_owner)) {
         return Ok(false);
     }
     let code = space.field(frame, l.frame.code).map_err(unreadable)?;
     if kind_of(runtime, code) != Some(WalkKind::Code) {
         return Err(StackDamage::NoCode { frame, code });
     }
-    if owner == OWNED_BY_GENERATOR {
+    // Up to 3.10 a frame is shown as soon as it is a thread's.
+    let Some(begun) = l.code.firsttraceable else { return Ok(true) };
+    if owner == Some(OWNED_BY_GENERATOR) {
         return Ok(true);
     }
-    let begun = space.signed(code, l.code.firsttraceable).map_err(unreadable)?;
+    let begun = space.signed(code, begun).map_err(unreadable)?;
     Ok(instruction(runtime, frame, code).map_err(unreadable)? >= begun)
 }
 
 /// Offset in code units of the instruction a frame is at; −1 or less if it has not begun.
 ///
 /// Up to 3.12 `prev_instr` is the last unit before the next instruction, in 3.13 `instr_ptr` is the instruction itself:
-/// both lie in the location table's entry of the instruction that runs.
+/// both lie in the location table's entry of the instruction that runs. Up to 3.10 `f_lasti` is the last instruction's
+/// offset: in units in 3.10, in bytes before, when lines stood in `co_lnotab` (Include/cpython/frameobject.h).
 fn instruction(runtime: &Runtime<'_>, frame: Address, code: Address) -> Result<i64, ReadError> {
     let l = &runtime.layouts;
-    let Some(field) = l.frame.instr_ptr.or(l.frame.prev_instr) else { return Ok(-1) };
-    let bytecode = code.wrapping_add(u64::from(l.code.code_adaptive.offset));
+    if let Some(last) = l.frame.lasti {
+        let last = runtime.space.signed(frame, last)?;
+        return Ok(if l.code.lnotab.is_some() { last >> 1 } else { last });
+    }
+    let (Some(field), Some(bytecode)) = (l.frame.instr_ptr.or(l.frame.prev_instr), l.code.code_adaptive)
+    else {
+        return Ok(-1);
+    };
+    let bytecode = code.wrapping_add(u64::from(bytecode.offset));
     Ok((runtime.space.field(frame, field)?.wrapping_sub(bytecode) as i64) >> 1)
 }
 
@@ -302,6 +331,7 @@ impl<'r, 'core> FrameReader<'r, 'core> {
         let (space, l) = (&self.runtime.space, &self.runtime.layouts);
         let pointer = |base, field| space.field(base, field).unwrap_or(0);
         let code = pointer(frame, l.frame.code);
+        let variables = Variables::of(self.runtime, code).unwrap_or_default();
         let flags = space.small(code, l.code.flags).unwrap_or(0);
         let (locals, locals_dict, extra_locals) = match self.variables(frame, code, flags) {
             Ok(found) => found,
@@ -314,14 +344,14 @@ impl<'r, 'core> FrameReader<'r, 'core> {
         Frame {
             address: frame,
             code,
-            function: pointer(frame, l.frame.function),
+            function: l.frame.function.map_or(0, |field| pointer(frame, field)),
             globals: pointer(frame, l.frame.globals),
             name: self.text(pointer(code, l.code.name)),
-            qualname: self.text(pointer(code, l.code.qualname)),
+            qualname: self.text(pointer(code, l.code.qualname.unwrap_or(l.code.name))),
             filename: self.text(pointer(code, l.code.filename)),
             line: self.line(frame, code),
             first_line: space.small(code, l.code.firstlineno).unwrap_or(0) as u32,
-            running: space.signed(frame, l.frame.stacktop).is_ok_and(|top| top < 0),
+            running: filled(self.runtime, frame, &variables).is_ok_and(|words| words.is_none()),
             locals,
             locals_dict,
             extra_locals,
@@ -340,8 +370,12 @@ impl<'r, 'core> FrameReader<'r, 'core> {
     /// `f_lineno` (Objects/frameobject.c, `PyFrame_GetLineNumber`): a tracer's word counts more than the table.
     fn line(&mut self, frame: Address, code: Address) -> Option<u32> {
         let (space, l) = (&self.runtime.space, &self.runtime.layouts);
-        let object = space.field(frame, l.frame.frame_obj).unwrap_or(0);
+        let object = l.frame.frame_obj.map_or(frame, |field| space.field(frame, field).unwrap_or(0));
+        // Up to 3.9 the word is meant only while there is a tracer.
+        let is_set =
+            || l.code.lnotab.is_none() || space.field(object, l.frame_object.trace).is_ok_and(|f| f != 0);
         if kind_of(self.runtime, object) == Some(WalkKind::Frame)
+            && is_set()
             && let Ok(line @ 1..) = space.signed(object, l.frame_object.lineno)
         {
             return u32::try_from(line).ok();
@@ -351,7 +385,8 @@ impl<'r, 'core> FrameReader<'r, 'core> {
             return line;
         }
         let line = line_of(self.runtime, code, unit);
-        let table = space.field(code, l.code.linetable).unwrap_or(0);
+        let table =
+            l.code.linetable.or(l.code.lnotab).map_or(0, |field| space.field(code, field).unwrap_or(0));
         self.spend(space.field(table, l.var_object.ob_size).unwrap_or(0) as usize);
         self.lines.insert((code, unit), line);
         line
@@ -376,7 +411,7 @@ impl<'r, 'core> FrameReader<'r, 'core> {
             let locals = self.locals(shown)?;
             return Ok(if optimized { (locals, 0, namespace) } else { (locals, namespace, 0) });
         };
-        let object = space.field(frame, l.frame.frame_obj)?;
+        let object = l.frame.frame_obj.map_or(Ok(0), |field| space.field(frame, field))?;
         let extra = if object == 0 { 0 } else { space.field(object, extra)? };
         let view = optimized || slots.iter().any(|slot| slot.kind & HIDDEN != 0 && slot.value != 0);
         let locals = if view { self.locals(slots.into_iter())? } else { Vec::new() };
@@ -385,25 +420,24 @@ impl<'r, 'core> FrameReader<'r, 'core> {
 
     /// The variables of a frame that have a name, as its code lists them.
     fn slots(&mut self, frame: Address, code: Address) -> Result<Vec<VariableSlot>, ReadError> {
-        let (space, l) = (&self.runtime.space, &self.runtime.layouts);
-        let count = space.small(code, l.code.nlocalsplus)?;
-        if count == 0 || space.signed(frame, l.frame.stacktop)? == 0 {
-            // A stack top of 0 is a frame that has been cleared: its slots are no longer its own.
+        let l = &self.runtime.layouts;
+        let variables = Variables::of(self.runtime, code)?;
+        // A stack top of 0 is a frame that has been cleared: its slots are no longer its own.
+        if variables.count() == 0 || filled(self.runtime, frame, &variables)? == Some(0) {
             return Ok(Vec::new());
         }
-        let bytes = (count.min(MAX_VARIABLES) * 8) as usize;
+        let names = variables.names(self.runtime)?;
+        let bytes = names.len().saturating_mul(8);
         self.spend(bytes.saturating_mul(2));
-        let names = space.field(code, l.code.localsplusnames)?;
-        let kinds = read_bytes(self.runtime, space.field(code, l.code.localspluskinds)?, bytes / 8)?;
-        let names = space.slice(names.wrapping_add(u64::from(l.tuple.items.offset)), bytes)?;
-        let values = space.slice(frame.wrapping_add(u64::from(l.frame.localsplus.offset)), bytes)?;
-        let slot = |(index, &kind): (usize, &u8)| VariableSlot {
+        let start = frame.wrapping_add(u64::from(l.frame.localsplus.offset));
+        let values = self.runtime.space.slice(start, bytes)?;
+        let slot = |(index, &(name, kind)): (usize, &(Address, u8))| VariableSlot {
             index: index as u32,
             kind,
-            name: word(names, index * 8),
+            name,
             value: word(values, index * 8),
         };
-        Ok(kinds.iter().enumerate().map(slot).collect())
+        Ok(names.iter().enumerate().map(slot).collect())
     }
 
     /// The slots that are set, with cells opened.
