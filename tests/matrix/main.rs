@@ -1,13 +1,16 @@
 //! The proofs on every core there is: the committed fixtures, and cores made live by every interpreter found.
 //!
-//! A trial for each core. `EXUVIA_LIVE=DIR` uses cores made before (`python3 fixtures/make.py DIR`); otherwise they are made in
-//! a temporary directory. A version without an interpreter is a trial that counts as ignored, unless
-//! `EXUVIA_EXPECT=3.11,3.12,3.13` asks for it: then it fails.
+//! A trial for each core. `EXUVIA_LIVE=DIR` uses cores made before (`python3 fixtures/make.py DIR --plan`); otherwise they are
+//! made in a temporary directory. A minor version without an interpreter is a trial that counts as ignored; a cell that
+//! `EXUVIA_EXPECT=3.13,3.13t,3.14d` lists and no live core is of fails.
 
+mod cells;
 mod oracle;
 mod proofs;
 mod without;
 
+use cells::Origin;
+use exuvia::corefile::SearchOptions;
 use libtest_mimic::{Arguments, Trial};
 use oracle::Oracle;
 use std::path::{Path, PathBuf};
@@ -15,14 +18,14 @@ use std::process::Command;
 use without::Files;
 
 /// Minors the live matrix is for.
-const MINORS: [&str; 6] = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"];
+const MINORS: [&str; 8] = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15"];
 
 fn main() {
     let arguments = Arguments::from_args();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut trials = Vec::new();
     for directory in directories(&root.join("fixtures/cores")) {
-        trials.push(trial("fixture", directory));
+        trials.extend(trial("fixture", directory));
     }
     let temporary = tempfile::tempdir().expect("a temporary directory");
     let live = match std::env::var_os("EXUVIA_LIVE") {
@@ -34,18 +37,18 @@ fn main() {
         }
     };
     let made = directories(&live);
-    for minor in MINORS {
-        let of_minor: Vec<&PathBuf> =
-            made.iter().filter(|directory| name_of(directory).starts_with(&format!("{minor}."))).collect();
-        if of_minor.is_empty() {
-            let expected =
-                std::env::var("EXUVIA_EXPECT").is_ok_and(|list| list.split(',').any(|v| v == minor));
-            let missing = move || Err(format!("no CPython {minor} with debug information was found").into());
-            trials.push(Trial::test(format!("live::{minor}"), missing).with_ignored_flag(!expected));
-        }
-        let stripped = |&directory: &&PathBuf| trial_without(Files::Stripped, directory.clone());
-        trials.extend(of_minor.iter().map(stripped));
-        trials.extend(of_minor.into_iter().map(|directory| trial("live", directory.clone())));
+    let origins: Vec<Origin> = made.iter().filter_map(|directory| Origin::of(directory)).collect();
+    let expected = std::env::var("EXUVIA_EXPECT").unwrap_or_default();
+    for cell in cells::missing(&expected, &origins) {
+        let missing = format!("no CPython {cell} with debug information was found");
+        trials.push(Trial::test(format!("live::{cell}"), move || Err(missing.into())));
+    }
+    for minor in MINORS.iter().filter(|&&minor| !origins.iter().any(|origin| origin.minor() == minor)) {
+        trials.push(Trial::test(format!("live::{minor}.*"), || Ok(())).with_ignored_flag(true));
+    }
+    for directory in made {
+        trials.extend(trial_without(Files::Stripped, directory.clone()));
+        trials.extend(trial("live", directory));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop(temporary);
@@ -54,7 +57,7 @@ fn main() {
 
 /// Runs the scenarios on every interpreter that is found; without a Python there is nothing to run.
 fn make_live(root: &Path, into: &Path) {
-    let made = Command::new("python3").arg(root.join("fixtures/make.py")).arg(into).output();
+    let made = Command::new("python3").arg(root.join("fixtures/make.py")).arg(into).arg("--plan").output();
     match made {
         Ok(output) if output.status.success() => {}
         Ok(output) => eprintln!("fixtures/make.py: {}", String::from_utf8_lossy(&output.stderr)),
@@ -73,19 +76,30 @@ fn directories(of: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn trial(kind: &str, directory: PathBuf) -> Trial {
-    Trial::test(format!("{kind}::{}", name_of(&directory)), move || {
+/// The trial of one core; `None` for a directory that holds none.
+fn trial(kind: &str, directory: PathBuf) -> Option<Trial> {
+    let origin = Origin::of(&directory)?;
+    Some(Trial::test(format!("{kind}::{}", name_of(&directory)), move || {
         let core =
             ["core", "core.zst"].map(|name| directory.join(name)).into_iter().find(|path| path.exists());
         let core = core.ok_or("no core file")?;
         let table = Some(directory.join("layout.txt")).filter(|path| path.exists());
-        proofs::prove(&core, &Oracle::new(directory.join("oracle")), table.as_deref()).map_err(Into::into)
-    })
+        let oracle = Oracle::new(directory.join("oracle"));
+        proofs::prove(&core, &oracle, table.as_deref(), &search(&origin)).map_err(Into::into)
+    }))
 }
 
-fn trial_without(files: Files, directory: PathBuf) -> Trial {
-    Trial::test(format!("{}::{}", files.name(), name_of(&directory)), move || {
+/// Where the files of a live interpreter are.
+fn search(origin: &Origin) -> SearchOptions {
+    let debug_dirs = origin.root.iter().map(|root| root.join("usr/lib/debug")).collect();
+    SearchOptions { sysroot: origin.root.clone(), debug_dirs, ..SearchOptions::default() }
+}
+
+/// The trial of one core as if its files were not whole; `None` for a directory that holds none.
+fn trial_without(files: Files, directory: PathBuf) -> Option<Trial> {
+    let origin = Origin::of(&directory)?;
+    Some(Trial::test(format!("{}::{}", files.name(), name_of(&directory)), move || {
         let oracle = Oracle::new(directory.join("oracle"));
-        without::prove(&directory.join("core"), &oracle, files).map_err(Into::into)
-    })
+        without::prove(&directory.join("core"), &oracle, files, &search(&origin)).map_err(Into::into)
+    }))
 }

@@ -27,8 +27,8 @@ impl Files {
 }
 
 /// Runs the proofs on a core whose files are whole on this machine as if they were not.
-pub fn prove(core: &Path, oracle: &Oracle, files: Files) -> Result<(), String> {
-    let whole = Inputs::open(core, &SearchOptions::default()).map_err(|error| error.to_string())?;
+pub fn prove(core: &Path, oracle: &Oracle, files: Files, search: &SearchOptions) -> Result<(), String> {
+    let whole = Inputs::open(core, search).map_err(|error| error.to_string())?;
     let table = {
         let runtime = Runtime::open(&whole, None).map_err(|error| error.to_string())?;
         without_symbols(runtime.layout_table())

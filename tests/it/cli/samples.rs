@@ -85,6 +85,7 @@ fn coverage() -> Coverage {
             opaque_objects: 1,
             unknown_list_entries: 1,
             damaged_pools: 1,
+            only_reachable: true,
         }),
         references: Some(ReferenceCoverage { edges: 1, dangling: 1, partial_objects: 1 }),
         answers: vec![Answer { answer: "objects", state: AnswerState::Bounded, why: vec![text("cut off")] }],
@@ -103,6 +104,8 @@ fn overview() -> OverviewReport {
     OverviewReport {
         heap: HeapTotals { objects: 1, bytes: 1, types: 1, references: 1 },
         allocator: AllocatorTotals {
+            name: "pymalloc",
+            padded: false,
             arenas: 1,
             arena_bytes: 1,
             live_blocks: 1,
@@ -169,6 +172,7 @@ fn info() -> InfoReport {
             sys_version: Some(text("3.12.1 (main)")),
             build: "default",
             abiflags: Some(String::new()),
+            allocator: Some(text("pymalloc")),
             runtime: Hex(1),
             interpreters_total: 1,
             interpreters: vec![InterpreterRow {

@@ -1,0 +1,44 @@
+//! Which cell of the table of versions and builds a directory of `fixtures/make.py` is of, and which cells are asked for.
+
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// `origin.json`: which interpreter a core is of, and how it was run.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Origin {
+    /// The cell's name (fixtures/interpreters.py): version, build and environment.
+    pub cell: String,
+    pub version: String,
+    /// Letters for what the build has besides the default: `t`, `d`, `tr`, `counts`.
+    pub build: String,
+    /// The root file system the interpreter was run in, if not ours.
+    pub root: Option<PathBuf>,
+}
+
+impl Origin {
+    /// That of a directory, if it is one of `fixtures/make.py`.
+    pub fn of(directory: &Path) -> Option<Self> {
+        let text = std::fs::read(directory.join("origin.json")).ok()?;
+        Some(serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", directory.display())))
+    }
+
+    /// The minor version: `3.13`.
+    pub fn minor(&self) -> String {
+        self.version.split('.').take(2).collect::<Vec<_>>().join(".")
+    }
+
+    /// The cell without the patch release: `3.13t`, `3.12+debug`.
+    pub fn kind(&self) -> String {
+        let environment = self.cell.strip_prefix(&format!("{}{}", self.version, self.build));
+        format!("{}{}{}", self.minor(), self.build, environment.unwrap_or_default())
+    }
+}
+
+/// What `EXUVIA_EXPECT` asks for and no directory is of. It lists cells, with or without the patch release.
+pub fn missing(expected: &str, found: &[Origin]) -> Vec<String> {
+    let asked = expected.split(',').map(str::trim).filter(|cell| !cell.is_empty());
+    asked
+        .filter(|&asked| !found.iter().any(|origin| origin.cell == asked || origin.kind() == asked))
+        .map(str::to_owned)
+        .collect()
+}
