@@ -291,8 +291,9 @@ impl Scanner<'_, '_, '_, '_> {
             let info = self.runtime.types.get(type_id);
             if info.preheader as usize == preheader && self.fits(info, bytes, preheader) {
                 let tracking = Tracking::in_block(self.runtime, bytes, preheader);
-                if !tracking.tracked && info.has_gc() && info.by_class_statement {
-                    // Not tracked: a buffer that looks alike, or an instance that is being torn down.
+                if !tracking.tracked && !refcount.immortal && info.has_gc() && info.by_class_statement {
+                    // Neither tracked nor made immortal, which ends tracking (free-threaded builds, 3.13; all, 3.14): a buffer
+                    // that looks alike, or an instance that is being torn down.
                     continue;
                 }
                 self.object(type_id, info, start + preheader as u64, refcount, tracking);

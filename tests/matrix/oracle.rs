@@ -25,6 +25,27 @@ pub struct Summary {
     pub looking: Looking,
 }
 
+/// How the program was run.
+#[derive(Debug, Deserialize)]
+pub struct Origin {
+    /// Letters for what the build has besides the default: `t` without a GIL, `d` debug.
+    pub build: String,
+    pub environment: BTreeMap<String, String>,
+}
+
+impl Origin {
+    /// The value of `PYTHONMALLOC` that says where memory came from (Objects/obmalloc.c, `_PyMem_SetupAllocators`).
+    pub fn allocator(&self) -> String {
+        let own = if self.build.starts_with('t') { "mimalloc" } else { "pymalloc" };
+        match self.environment.get("PYTHONMALLOC").map(String::as_str) {
+            Some("debug") => format!("{own}_debug"),
+            Some(named) => named.to_owned(),
+            None if self.build.contains('d') => format!("{own}_debug"),
+            None => own.to_owned(),
+        }
+    }
+}
+
 #[derive(Debug, Deserialize)]
 pub struct Gc {
     pub enabled: bool,
@@ -187,6 +208,12 @@ impl Oracle {
     }
 
     /// Size classes and the named totals of `sys._debugmallocstats()`.
+    /// How the program was run, where that was noted.
+    pub fn origin(&self) -> Option<Origin> {
+        let text = std::fs::read_to_string(self.prefix.with_file_name("origin.json")).ok()?;
+        Some(serde_json::from_str(&text).expect("origin.json"))
+    }
+
     pub fn malloc(&self) -> (Vec<MallocClass>, BTreeMap<String, u64>) {
         let text = String::from_utf8(self.read("malloc.txt")).expect("text");
         let mut classes = Vec::new();

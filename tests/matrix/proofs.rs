@@ -386,6 +386,13 @@ impl View<'_, '_> {
             format!("sys.getallocatedblocks(): {ours}, not {said}")
         });
         differences.check(figures.damaged_pools == 0, || format!("{} damaged pools", figures.damaged_pools));
+        if let Some(origin) = oracle.origin() {
+            let ours =
+                format!("{}{}", self.census.allocator.name(), if self.census.padded { "_debug" } else { "" });
+            differences.check(ours == origin.allocator(), || {
+                format!("allocator {ours}, not {}", origin.allocator())
+            });
+        }
         let mimalloc = &self.census.figures.mimalloc;
         differences
             .check(mimalloc.damaged_pages == 0, || format!("{} damaged pages", mimalloc.damaged_pages));
