@@ -3,7 +3,7 @@
 //! Knows `subtype_traverse` (Objects/typeobject.c) and where attributes lie; refuses to know the C part of the type.
 
 use super::semantics::{ManagedDict, type_flags};
-use super::types::traversal_owner;
+use super::types::{WalkKind, traversal_owner};
 use super::words::ReadField;
 use super::{Runtime, names};
 use crate::corefile::Address;
@@ -58,8 +58,8 @@ pub struct InstanceParts {
 
 impl InstanceParts {
     /// Reads the chain from the class at `type_` down to `base`, the first ancestor with a traversal of its own.
-    /// `by_machine`: that traversal is followed as code, and so reports the reference to a heap type itself.
-    pub fn of(runtime: &Runtime<'_>, type_: Address, base: Address, by_machine: bool) -> Self {
+    /// `walk`: a traversal that is followed as code, now or once before, reports the reference to a heap type itself.
+    pub fn of(runtime: &Runtime<'_>, type_: Address, base: Address, walk: WalkKind) -> Self {
         let (space, l) = (&runtime.space, &runtime.layouts);
         let read = |address, field| space.field(address, field).unwrap_or(0);
         let flags = read(type_, l.type_.flags);
@@ -69,10 +69,13 @@ impl InstanceParts {
             read_slots(runtime, current, &mut slots);
             current = read(current, l.type_.base);
         }
-        let type_edge = type_edge(runtime, type_, base, by_machine);
+        let type_edge = type_edge(runtime, type_, base, walk);
         Self {
             slots: slots.into_boxed_slice(),
-            dict: dict_place(runtime, type_, base),
+            dict: match walk {
+                WalkKind::Recorded { managed_dict: true } => DictPlace::Managed,
+                _ => dict_place(runtime, type_, base),
+            },
             type_edge,
             inline_values: flags & type_flags::INLINE_VALUES != 0
                 && runtime.semantics.managed_dict == ManagedDict::InlineValues,
@@ -94,7 +97,7 @@ impl InstanceParts {
 /// What the reference from an instance of `type_` to the type itself is to the collector. A type made at run time is
 /// visited by the traversal it defines (bpo-40217), or, made by a class statement over a static one, by
 /// `subtype_traverse`; one that merely inherits a static type's traversal is not visited at all.
-fn type_edge(runtime: &Runtime<'_>, type_: Address, base: Address, by_machine: bool) -> Option<EdgeKind> {
+fn type_edge(runtime: &Runtime<'_>, type_: Address, base: Address, walk: WalkKind) -> Option<EdgeKind> {
     let l = &runtime.layouts.type_;
     let read = |address, field| runtime.space.field(address, field).unwrap_or(0);
     let is_heap_type = |address| read(address, l.flags) & type_flags::HEAPTYPE != 0;
@@ -109,7 +112,12 @@ fn type_edge(runtime: &Runtime<'_>, type_: Address, base: Address, by_machine: b
     if read(type_, l.flags) & type_flags::HAVE_GC == 0 || !(base_reports || class_reports) {
         return Some(EdgeKind::Owned);
     }
-    (!(by_machine && base_reports)).then_some(EdgeKind::Visited)
+    match walk {
+        WalkKind::Machine | WalkKind::Recorded { .. } if base_reports => None,
+        // Some types forget to visit it (Modules/cjkcodecs/multibytecodec.c): what is not known is not claimed.
+        WalkKind::Scan if base_reports => Some(EdgeKind::Owned),
+        _ => Some(EdgeKind::Visited),
+    }
 }
 
 /// Where the classes above `base` keep the attribute dict they add.

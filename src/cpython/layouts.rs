@@ -91,6 +91,7 @@ layouts! {
     runtime: RuntimeState = "_PyRuntimeState|pyruntimestate" {
         interpreters_head: required("interpreters.head"),
         interpreters_main: required("interpreters.main"),
+        interpreters_next_id: optional("interpreters.next_id"),
         gil: optional("ceval.gil"),
         tstate_current: optional("gilstate.tstate_current"),
         gc: optional("gc"),

@@ -18,6 +18,8 @@ const COOKIE: u64 = u64::from_le_bytes(*b"xdebugpy");
 const HEAD_AFTER_COOKIE: u64 = 40;
 /// Larger than any `_PyRuntime`, in bytes.
 const MAX_RUNTIME: u64 = 16 << 20;
+/// More interpreters than any process has made.
+const MAX_INTERPRETERS: i64 = 1 << 32;
 /// Most files that a message names.
 const MAX_NAMED: usize = 6;
 
@@ -121,21 +123,31 @@ pub(super) fn consistent_runtime(
         }
         let runtime = address.wrapping_sub(u64::from(head.offset));
         let main = space.field(runtime, main).ok()?;
-        let fits =
-            is_interpreter(space, layouts, main) && (first == main || is_interpreter(space, layouts, first));
+        let next_id = match layouts.runtime.interpreters_next_id {
+            Some(field) => space.signed(runtime, field).ok()?,
+            None => 1,
+        };
+        let fits = space.signed(main, layouts.interpreter.id) == Ok(0)
+            && (1..MAX_INTERPRETERS).contains(&next_id)
+            && is_interpreter(space, layouts, main)
+            && (first == main || is_interpreter(space, layouts, first));
         (fits && own_data::contains(space, module, runtime)).then_some(runtime)
     })
 }
 
-/// Whether the struct at `address` is an interpreter's state with at least one thread.
+/// Whether the struct at `address` is an interpreter's state: its newest thread is its own, and its dicts are all of one
+/// type.
 fn is_interpreter(space: &AddressSpace<'_>, l: &Layouts, address: Address) -> bool {
-    let thread_of = || space.field(address, l.interpreter.threads_head).ok().filter(|&thread| thread != 0);
-    let dict_flags = || {
-        let sysdict = space.field(address, l.interpreter.sysdict).ok()?;
-        space.field(space.field(sysdict, l.object.type_).ok()?, l.type_.flags).ok()
+    let newest_is_own = || {
+        let thread = space.field(address, l.interpreter.threads_head).ok()?;
+        let own = space.field(thread, l.thread.interp).ok()? == address;
+        Some(thread != 0 && own && space.field(thread, l.thread.prev).ok()? == 0)
     };
-    address != 0
-        && address.is_multiple_of(8)
-        && thread_of().is_some_and(|thread| space.field(thread, l.thread.interp) == Ok(address))
-        && dict_flags().is_some_and(|flags| flags & type_flags::DICT_SUBCLASS != 0)
+    let has_dicts = || {
+        let type_of = |field| space.field(space.field(address, field).ok()?, l.object.type_).ok();
+        let type_ = type_of(l.interpreter.sysdict)?;
+        let same = type_of(l.interpreter.builtins)? == type_ && type_of(l.interpreter.modules)? == type_;
+        Some(same && space.field(type_, l.type_.flags).ok()? & type_flags::DICT_SUBCLASS != 0)
+    };
+    address.is_multiple_of(8) && newest_is_own() == Some(true) && has_dicts() == Some(true)
 }

@@ -9,6 +9,7 @@ mod blocks;
 mod bounds;
 mod dict;
 mod error;
+mod facts;
 mod frame;
 mod gc;
 mod header;
@@ -53,6 +54,7 @@ pub use blocks::{
 pub use bounds::{Bound, bound_of};
 pub use dict::{DictItems, DictTable, dict_get, dict_items};
 pub use error::PythonError;
+pub use facts::{Facts, StaticNames};
 pub use frame::{
     Frame, FrameLocal, StackDamage, ThreadExceptions, frame_of_object, generator_frame, thread_exceptions,
     thread_frames,
@@ -100,6 +102,10 @@ pub struct Runtime<'core> {
     pub binaries: Binaries<'core>,
     /// The layout table that stands in for debug information; one given by the user also knows symbols.
     pub table: Option<Cow<'core, Table>>,
+    /// What is known of types whose code is not there.
+    pub facts: Facts,
+    /// Names of static types that cannot be read from the process.
+    pub static_names: StaticNames,
     /// Offsets of every struct.
     pub layouts: Layouts,
     /// The header of every object.
@@ -136,6 +142,11 @@ impl Runtime<'_> {
     /// Run-time address of a symbol of the module that holds the interpreter.
     pub fn symbol(&self, name: &str) -> Option<Address> {
         locate::find_symbol(&self.binaries, self.table.as_deref(), self.module, name)
+    }
+
+    /// Whether there is code to be read at `address`.
+    pub(crate) fn has_code(&self, address: Address) -> bool {
+        self.space.read_u8(address).is_ok()
     }
 
     /// Whether `address` lies in the module that holds the interpreter.

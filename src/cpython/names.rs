@@ -10,14 +10,34 @@ use crate::corefile::Address;
 /// Longest name that is read, in characters.
 const MAX_NAME: usize = 1024;
 
-/// `tp_name`; empty when it cannot be read.
+/// `tp_name`. Where that lies in memory that is nowhere, the name by which a static type was recognised
+/// ([`super::StaticNames`]), or what a heap type says of itself; empty when nothing tells.
 pub fn tp_name(runtime: &Runtime<'_>, type_: Address) -> String {
-    runtime
-        .space
-        .field(type_, runtime.layouts.type_.name)
-        .and_then(|name| runtime.space.c_string(name, MAX_NAME))
-        .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+    written_tp_name(runtime, type_)
+        .or_else(|| runtime.static_names.get(type_).map(str::to_owned))
+        .or_else(|| heap_type_name(runtime, type_))
         .unwrap_or_default()
+}
+
+/// `tp_name`, if it can be read.
+pub(super) fn written_tp_name(runtime: &Runtime<'_>, type_: Address) -> Option<String> {
+    let name = runtime.space.field(type_, runtime.layouts.type_.name).ok()?;
+    let bytes = runtime.space.c_string(name, MAX_NAME).ok()?;
+    Some(String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// What `PyType_FromSpec` made `__module__` and `__qualname__` from (Objects/typeobject.c).
+fn heap_type_name(runtime: &Runtime<'_>, type_: Address) -> Option<String> {
+    let flags = runtime.space.field(type_, runtime.layouts.type_.flags).ok()?;
+    if flags & type_flags::HEAPTYPE == 0 {
+        return None;
+    }
+    let qualname = runtime.space.field(type_, runtime.layouts.heap_type.qualname).ok()?;
+    let qualname = is_str(runtime, qualname).then(|| read_str(runtime, qualname, MAX_NAME))?.ok()?;
+    Some(match type_module(runtime, type_) {
+        Some(module) if module != "builtins" => format!("{module}.{qualname}"),
+        _ => qualname,
+    })
 }
 
 /// `module.qualname` of a type; without the module where `__module__` is no str
@@ -28,7 +48,7 @@ pub fn type_name(runtime: &Runtime<'_>, type_: Address) -> String {
         let name = tp_name(runtime, type_);
         return match name.contains('.') {
             true => name,
-            false if name.is_empty() => format!("<type at {type_:#x}>"),
+            false if name.is_empty() => format!("<static type {type_:#x}>"),
             false => format!("builtins.{name}"),
         };
     }

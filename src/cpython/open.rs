@@ -5,8 +5,10 @@
 use super::landmarks::Landmarks;
 use super::locate::{find_runtime, find_symbol};
 use super::sources::learn;
+use super::types::all_types;
 use super::{
-    MemberNames, PythonError, Runtime, Semantics, Support, TypeTable, dict, gc, interpreter, version,
+    Facts, MemberNames, PythonError, Runtime, Semantics, StaticNames, Support, TypeTable, dict, gc,
+    interpreter, version,
 };
 use crate::corefile::Inputs;
 use crate::debuginfo::Binaries;
@@ -37,6 +39,8 @@ impl<'core> Runtime<'core> {
             space,
             binaries,
             table: table.map(Cow::Borrowed),
+            facts: Facts::default(),
+            static_names: StaticNames::default(),
             layouts: learnt.layouts,
             header: learnt.header,
             shapes: learnt.shapes,
@@ -61,9 +65,13 @@ impl<'core> Runtime<'core> {
             return Err(PythonError::Unsupported { version });
         }
         runtime.semantics = Semantics::new(version, &runtime.layouts);
+        runtime.facts = Facts::of(table, version, runtime.header.size);
         runtime.interpreters = interpreter::read_all(&runtime)?;
         Landmarks::complete(&mut runtime);
         runtime.gc_lists = gc::walk_lists(&runtime);
+        if inputs.modules().iter().any(|module| module.elf_bytes().is_none()) {
+            runtime.static_names = StaticNames::find(&runtime, &runtime.facts, &all_types(&runtime));
+        }
         runtime.types = TypeTable::discover(&runtime)?;
         Ok(runtime)
     }

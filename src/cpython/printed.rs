@@ -52,7 +52,7 @@ impl Runtime<'_> {
             symbols: SYMBOLS.iter().filter_map(|name| self.table_symbol(name)).collect(),
         };
         let answers = self.resolutions.iter().chain(self.types.module_answers());
-        Table::from_answers(answers, header, vec![module])
+        Table { facts: self.facts_as_lines(), ..Table::from_answers(answers, header, vec![module]) }
     }
 
     fn table_symbol(&self, name: &str) -> Option<TableSymbol> {

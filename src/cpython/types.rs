@@ -109,6 +109,11 @@ pub enum WalkKind {
         /// Offset of the member.
         member: u32,
     },
+    /// Members of which the same traversal in another process told (see [`super::facts`]).
+    Recorded {
+        /// It visits the attribute dict in front of the object besides.
+        managed_dict: bool,
+    },
     /// The type's own `tp_traverse`, followed instruction by instruction.
     Machine,
     /// Unknown: words of the object's memory that are addresses of objects.
@@ -157,16 +162,7 @@ impl TypeTable {
     /// # Errors
     /// The type `type` or `object` cannot be read.
     pub fn discover(runtime: &Runtime<'_>) -> Result<Self, PythonError> {
-        let mut search = TypeSearch { runtime, known: FxHashSet::default(), pending: Vec::new() };
-        search.add(runtime.landmarks.type_type);
-        search.add(runtime.landmarks.object_type);
-        for list in &runtime.gc_lists {
-            list.types.iter().for_each(|&type_| search.add(type_));
-        }
-        search.close();
-        let mut addresses: Vec<Address> = search.known.into_iter().collect();
-        addresses.sort_unstable();
-
+        let addresses = all_types(runtime);
         let mut table = Self {
             subtype_traverse: subtype_traverse(runtime, &addresses),
             sizeof_name: sizeof_name(runtime),
@@ -281,6 +277,20 @@ impl TypeTable {
         self.module_size_numbers.insert(function, number);
         number
     }
+}
+
+/// Addresses of the types of the objects on the collector's lists, and of all subclasses of `object`, ascending.
+pub(super) fn all_types(runtime: &Runtime<'_>) -> Vec<Address> {
+    let mut search = TypeSearch { runtime, known: FxHashSet::default(), pending: Vec::new() };
+    search.add(runtime.landmarks.type_type);
+    search.add(runtime.landmarks.object_type);
+    for list in &runtime.gc_lists {
+        list.types.iter().for_each(|&type_| search.add(type_));
+    }
+    search.close();
+    let mut addresses: Vec<Address> = search.known.into_iter().collect();
+    addresses.sort_unstable();
+    addresses
 }
 
 /// Whether the word `candidate` is the address of a type object in use: it is ready and inherits from `object`, and its
@@ -462,7 +472,7 @@ impl TypeInfo {
             has_legacy_finalizer: word(bytes, at(l.type_.del)) != 0,
             by_class_statement: address != base,
             preheader: runtime.semantics.preheader(flags),
-            parts: InstanceParts::of(runtime, address, base, walk.kind == WalkKind::Machine),
+            parts: InstanceParts::of(runtime, address, base, walk.kind),
             walk,
             size_rule,
         })
@@ -554,14 +564,23 @@ fn walk_of(runtime: &Runtime<'_>, flags: u64, base: Address, traverse: Address) 
     if let Some(items) = struct_sequence_items(runtime, flags, base) {
         return kind(WalkKind::StructSequence(items));
     }
+    let size = runtime.space.field(owner, runtime.layouts.type_.basicsize).unwrap_or(0);
     if traverse != 0 && flags & type_flags::HAVE_GC != 0 {
-        return kind(WalkKind::Machine);
+        if runtime.has_code(traverse) {
+            return kind(WalkKind::Machine);
+        }
+        return runtime
+            .facts
+            .visited(&name, size, runtime.header.type_at)
+            .unwrap_or_else(|| kind(WalkKind::Scan));
     }
     if own || owner == runtime.landmarks.object_type {
         return fixed(&[]);
     }
     // Made in C, unknown to the collector: what its instances refer to is told by debug information, else guessed.
-    super::members::object_walk(runtime, base).unwrap_or_else(|| kind(WalkKind::Scan))
+    super::members::object_walk(runtime, base)
+        .or_else(|| runtime.facts.held(&name, size))
+        .unwrap_or_else(|| kind(WalkKind::Scan))
 }
 
 /// Number of items of a struct sequence's instances, shown or not (Objects/structseq.c: the type's attribute

@@ -10,6 +10,7 @@
 //! struct foo size 48                     opens a struct; the size may be absent
 //!   next 8 8                             path, offset, size in bytes
 //!   state.flags 16 1 bits 2 3            a bit-field: lowest bit in the byte at the offset, width
+//! fact visit 48 16,24 foo.Thing          what else is known of the program: a kind and the rest of the line
 //! ```
 
 use std::fmt::{self, Display};
@@ -36,6 +37,8 @@ pub struct Table {
     pub modules: Vec<TableModule>,
     /// The structs, in the order they were added.
     pub structs: Vec<TableStruct>,
+    /// Facts that are no layouts, one a line, in words of whoever printed the table.
+    pub facts: Vec<String>,
 }
 
 /// A module of a [`Table`].
@@ -135,7 +138,7 @@ impl Table {
         header: Vec<(String, String)>,
         modules: Vec<TableModule>,
     ) -> Self {
-        let mut table = Self { header, modules, structs: Vec::new() };
+        let mut table = Self { header, modules, structs: Vec::new(), facts: Vec::new() };
         for answer in answers {
             let Some(field) = answer.field else { continue };
             let entry = table.struct_entry(&answer.ty);
@@ -231,7 +234,11 @@ impl Display for Table {
                 writeln!(f, "symbol {name} {address:x} {size}")?;
             }
         }
-        self.structs.iter().try_for_each(|structure| write!(f, "\n{structure}"))
+        self.structs.iter().try_for_each(|structure| write!(f, "\n{structure}"))?;
+        if !self.facts.is_empty() {
+            writeln!(f)?;
+        }
+        self.facts.iter().try_for_each(|fact| writeln!(f, "fact {fact}"))
     }
 }
 
@@ -278,13 +285,17 @@ impl Parser {
         let (key, rest) = content.split_once(char::is_whitespace).unwrap_or((content, ""));
         let rest = rest.trim();
         let in_header = self.table.modules.is_empty() && self.table.structs.is_empty();
-        if !self.format_seen && matches!(key, "module" | "symbol" | "struct") {
+        if !self.format_seen && matches!(key, "module" | "symbol" | "struct" | "fact") {
             return Err(Fault::Line("no `format` line before this"));
         }
         match key {
             "module" => self.module(rest).map_err(Fault::Line),
             "symbol" => self.symbol(rest).map_err(Fault::Line),
             "struct" => self.structure(rest).map_err(Fault::Line),
+            "fact" => {
+                self.table.facts.push(rest.to_owned());
+                Ok(())
+            }
             "format" if !self.format_seen && rest.parse() == Ok(FORMAT) => {
                 self.format_seen = true;
                 Ok(())
@@ -294,7 +305,7 @@ impl Parser {
                 self.table.header.push((key.to_owned(), rest.to_owned()));
                 Ok(())
             }
-            _ => Err(Fault::Line("neither `module`, `symbol`, `struct` nor an indented field")),
+            _ => Err(Fault::Line("neither `module`, `symbol`, `struct`, `fact` nor an indented field")),
         }
     }
 

@@ -47,7 +47,9 @@ fn main() {
         trials.push(Trial::test(format!("live::{minor}.*"), || Ok(())).with_ignored_flag(true));
     }
     for directory in made {
-        trials.extend(trial_without(Files::Stripped, directory.clone()));
+        for files in [Files::Stripped, Files::Absent] {
+            trials.extend(trial_without(files, directory.clone()));
+        }
         trials.extend(trial("live", directory));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);

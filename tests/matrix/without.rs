@@ -1,6 +1,7 @@
 //! The proofs without what most interpreters in production lack: full symbol tables, and the files themselves.
 //!
-//! The layouts come from a table printed before, from the whole files; its symbols are left out.
+//! The layouts come from a table printed before, from the whole files; its symbols are left out, and what it tells of
+//! types: that must come from the facts of the release, which another process told.
 
 use crate::oracle::Oracle;
 use crate::proofs;
@@ -15,6 +16,8 @@ use std::process::Command;
 pub enum Files {
     /// As `strip --strip-all` leaves them.
     Stripped,
+    /// Nothing.
+    Absent,
 }
 
 impl Files {
@@ -22,6 +25,7 @@ impl Files {
     pub fn name(self) -> &'static str {
         match self {
             Self::Stripped => "stripped",
+            Self::Absent => "absent",
         }
     }
 }
@@ -31,7 +35,7 @@ pub fn prove(core: &Path, oracle: &Oracle, files: Files, search: &SearchOptions)
     let whole = Inputs::open(core, search).map_err(|error| error.to_string())?;
     let table = {
         let runtime = Runtime::open(&whole, None).map_err(|error| error.to_string())?;
-        without_symbols(runtime.layout_table())
+        layouts_only(runtime.layout_table())
     };
     let root = tempfile::tempdir().map_err(|error| error.to_string())?;
     let options = match files {
@@ -39,12 +43,14 @@ pub fn prove(core: &Path, oracle: &Oracle, files: Files, search: &SearchOptions)
             strip_into(root.path(), &whole)?;
             SearchOptions { sysroot: Some(root.path().to_owned()), ..SearchOptions::default() }
         }
+        Files::Absent => SearchOptions { core_only: true, ..SearchOptions::default() },
     };
     drop(whole);
     proofs::prove_with(core, oracle, Some(&table), &options)
 }
 
-fn without_symbols(mut table: Table) -> Table {
+fn layouts_only(mut table: Table) -> Table {
+    table.facts.clear();
     for module in &mut table.modules {
         module.symbols.clear();
     }

@@ -207,7 +207,16 @@ pub fn cfunction(runtime: &Runtime<'_>, object: Address, each: &mut impl FnMut(R
     let (space, l) = (&runtime.space, &runtime.layouts);
     let Some(class) = l.cmethod.class else { return Ok(()) };
     let def = space.field(object, l.cfunction.def)?;
-    if space.small(def, l.method_def.flags)? & METH_METHOD != 0 {
+    // The definition may be constant, and then only in the file. A subtype of the usual type has the class, and only it
+    // (Objects/methodobject.c, `PyCMethod_New`, 3.9 and later).
+    let has_class = match space.small(def, l.method_def.flags) {
+        Ok(flags) => flags & METH_METHOD != 0,
+        Err(_) => {
+            let type_ = space.field(object, l.object.type_)?;
+            space.field(type_, l.type_.basicsize)? >= u64::from(l.cmethod.size)
+        }
+    };
+    if has_class {
         emit(each, EdgeKind::Visited, space.field(object, class)?, Slot::Field("mm_class"));
     }
     Ok(())

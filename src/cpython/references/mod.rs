@@ -7,6 +7,7 @@ mod containers;
 mod cross_check;
 mod frames;
 mod native;
+mod stage;
 
 use super::instance::DictPlace;
 use super::semantics::{ManagedDict, ValuesHeader, type_flags};
@@ -18,6 +19,8 @@ use crate::graph::EdgeKind;
 use crate::machine::CodeCache;
 
 pub use cross_check::Disagreement;
+pub(in crate::cpython) use native::follow_code;
+pub(in crate::cpython) use stage::Stage;
 
 /// One reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +80,7 @@ impl<'r, 'core> References<'r, 'core> {
             self.visit_fields(info, object, each)?;
         }
         match info.walk.kind {
-            WalkKind::Fixed => Ok(()),
+            WalkKind::Fixed | WalkKind::Recorded { .. } => Ok(()),
             WalkKind::Tuple => Ok(containers::tuple(self.runtime, object, each)?),
             WalkKind::StructSequence(items) => {
                 Ok(containers::struct_sequence(self.runtime, object, items, each)?)
@@ -118,6 +121,10 @@ impl<'r, 'core> References<'r, 'core> {
                     containers::type_object(self.runtime, object, &mut owned)?;
                 }
                 Ok(())
+            }
+            WalkKind::Scan if info.is_metatype() => {
+                containers::type_object(self.runtime, object, each)?;
+                Err(Gap::Opaque)
             }
             WalkKind::Scan => {
                 native::scan_object(self.runtime, info, object, each)?;

@@ -15,25 +15,43 @@ use crate::machine::{self, Binding, CodeCache, Hook, StandardFunction, Stop, Vis
 const MAX_REBINDINGS: usize = 16;
 /// Words of an object that a conservative scan looks at.
 const MAX_SCANNED_BYTES: u64 = 1 << 20;
+/// Longest name of a module, in characters.
+const MAX_NAME: usize = 256;
 
 /// The dead process, for the interpreter of machine code.
 struct Mapped<'r, 'core>(&'r Runtime<'core>);
 
 impl machine::Memory for Mapped<'_, '_> {
     fn read(&self, address: u64, into: &mut [u8]) -> bool {
-        match self.0.space.slice(address, into.len()) {
-            Ok(bytes) => {
-                into.copy_from_slice(bytes);
-                true
-            }
-            Err(_) => false,
+        read(self.0, address, into)
+    }
+}
+
+/// Copies memory of the process; false where it is not there.
+pub(super) fn read(runtime: &Runtime<'_>, address: Address, into: &mut [u8]) -> bool {
+    match runtime.space.slice(address, into.len()) {
+        Ok(bytes) => {
+            into.copy_from_slice(bytes);
+            true
         }
+        Err(_) => false,
     }
 }
 
 /// Runs the traversal at `entry`, resolving calls that the process had not bound yet.
 pub(super) fn run(
     runtime: &Runtime<'_>,
+    code: &mut CodeCache,
+    entry: Address,
+    object: Address,
+) -> Result<Vec<Visit>, Stop> {
+    follow_code(runtime, &Mapped(runtime), code, entry, object)
+}
+
+/// Likewise, over `memory`, which need not be the process' own.
+pub(in crate::cpython) fn follow_code<M: machine::Memory>(
+    runtime: &Runtime<'_>,
+    memory: &M,
     code: &mut CodeCache,
     entry: Address,
     object: Address,
@@ -45,7 +63,7 @@ pub(super) fn run(
     };
     for _ in 0..MAX_REBINDINGS {
         visits.clear();
-        match machine::traverse(&Mapped(runtime), code, entry, object, &hooks, &mut |v| visits.push(v)) {
+        match machine::traverse(memory, code, entry, object, &hooks, &mut |v| visits.push(v)) {
             Err(stop) => {
                 match unresolved_slot(&stop).and_then(|slot| Some((slot, binding(runtime, slot)?))) {
                     Some((slot, target)) => code.bind(slot, target),
@@ -141,6 +159,16 @@ pub fn module_state(
     let state = space.field(object, l.module.state)?;
     if traverse == 0 || (size > 0 && state == 0) {
         return Ok(());
+    }
+    if !runtime.has_code(traverse) {
+        let name = super::super::values::read_str(runtime, space.field(object, l.module.name)?, MAX_NAME)?;
+        if let Some(offsets) = u64::try_from(size).ok().and_then(|size| runtime.facts.state(&name, size)) {
+            for offset in offsets {
+                let target = space.read_u64(state.wrapping_add(u64::from(offset)))?;
+                emit(each, EdgeKind::Visited, target, Slot::ModuleState);
+            }
+            return Ok(());
+        }
     }
     match run(runtime, code, traverse, object) {
         Ok(visits) => {

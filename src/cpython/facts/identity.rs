@@ -1,0 +1,249 @@
+//! Names of static types where `tp_name` leads to memory that is nowhere: they are recognised by what they are.
+//!
+//! Knows what tells a type made in C from all others: its sizes, flags and base, the names in its dict, its docstring; and,
+//! among those alike in all that, the order in which the interpreter made them ready. Refuses to guess: where a process
+//! has not as many alike as the facts name, they stay without a name.
+
+use super::Facts;
+use crate::corefile::Address;
+use crate::cpython::semantics::type_flags;
+use crate::cpython::types::{static_parts, type_dict};
+use crate::cpython::words::ReadField;
+use crate::cpython::{Runtime, dict_items, names, values};
+use rustc_hash::FxHashMap;
+
+/// `Py_TPFLAGS_BASETYPE`.
+const BASETYPE: u64 = 1 << 10;
+/// Flags that are the same in every process of a release: what the type's source says, not what happened to it.
+const STEADY: u64 = type_flags::STATIC_BUILTIN | BASETYPE | type_flags::HAVE_GC | 0xff << 24;
+/// The order of a type that no base's subclasses name: it was never made ready.
+const UNKNOWN: u64 = u64::MAX;
+/// More subclasses than are counted of one base; those made in C are among the first.
+const PLACES: u64 = 1 << 16;
+/// Longest chain of bases.
+const MAX_BASES: usize = 64;
+/// Characters of a docstring that count.
+const MAX_DOC: usize = 4096;
+/// Longest name of a module or an attribute.
+const MAX_NAME: usize = 256;
+
+/// A type as it can be recognised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub fingerprint: u64,
+    /// Comparable among types of one fingerprint.
+    pub order: u64,
+    pub name: Box<str>,
+}
+
+/// Names of static types that cannot be read, by address.
+#[derive(Clone, Debug, Default)]
+pub struct StaticNames(FxHashMap<Address, Box<str>>);
+
+impl StaticNames {
+    /// Names those of `types` that are static and whose `tp_name` cannot be read.
+    pub(in crate::cpython) fn find(runtime: &Runtime<'_>, facts: &Facts, types: &[Address]) -> Self {
+        let mut nameless: Vec<Address> =
+            types.iter().copied().filter(|&type_| is_static(runtime, type_)).collect();
+        nameless.retain(|&type_| names::written_tp_name(runtime, type_).is_none());
+        let mut found = FxHashMap::default();
+        if nameless.is_empty() {
+            return Self(found);
+        }
+        by_facts(runtime, facts, &nameless, &mut found);
+        by_builtins(runtime, &nameless, &mut found);
+        by_modules(runtime, &nameless, &mut found);
+        Self(found)
+    }
+
+    /// `tp_name` of the static type at `type_`, or where it was found if its name is not known.
+    pub fn get(&self, type_: Address) -> Option<&str> {
+        self.0.get(&type_).map(AsRef::as_ref)
+    }
+}
+
+/// Every static type of the process that has a name, as it can be recognised elsewhere.
+pub(super) fn of_types(runtime: &Runtime<'_>) -> Vec<Identity> {
+    let order = Order::of(runtime);
+    let types = runtime.types.iter().filter(|(_, info)| is_static(runtime, info.address));
+    let known = types.filter_map(|(_, info)| {
+        Some(Identity {
+            fingerprint: fingerprint(runtime, info.address),
+            order: order.of_type(runtime, info.address),
+            name: names::written_tp_name(runtime, info.address)?.into(),
+        })
+    });
+    known.collect()
+}
+
+fn is_static(runtime: &Runtime<'_>, type_: Address) -> bool {
+    runtime
+        .space
+        .field(type_, runtime.layouts.type_.flags)
+        .is_ok_and(|flags| flags & type_flags::HEAPTYPE == 0)
+}
+
+/// What all processes of a release agree on about a type made in C.
+fn fingerprint(runtime: &Runtime<'_>, type_: Address) -> u64 {
+    let (space, l) = (&runtime.space, &runtime.layouts.type_);
+    let read = |address, field| space.field(address, field).unwrap_or(0);
+    let mut hash = Fnv::default();
+    let mut current = type_;
+    for _ in 0..MAX_BASES {
+        if current == 0 {
+            break;
+        }
+        hash.word(read(current, l.basicsize));
+        hash.word(read(current, l.itemsize));
+        hash.word(read(current, l.flags) & STEADY);
+        current = read(current, l.base);
+    }
+    let mut attributes: Vec<String> = Vec::new();
+    let mut doc = String::new();
+    for (key, value) in dict_items(runtime, type_dict(runtime, type_)) {
+        let Ok(name) = values::read_str(runtime, key, MAX_NAME) else { continue };
+        if name == "__doc__" && values::is_str(runtime, value) {
+            doc = values::read_str(runtime, value, MAX_DOC).unwrap_or_default();
+        }
+        attributes.push(name);
+    }
+    attributes.sort_unstable();
+    attributes.iter().for_each(|name| hash.text(name));
+    hash.text(&doc);
+    hash.0
+}
+
+/// Fowler, Noll and Vo's hash (FNV-1a, 64 bits): the same in every release of this crate.
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Fnv {
+    fn bytes(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn word(&mut self, word: u64) {
+        self.bytes(&word.to_le_bytes());
+    }
+
+    fn text(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+        self.bytes(&[0xff]);
+    }
+}
+
+/// When types were made ready: by their number where the interpreter numbers them (3.12 and later), else by their places
+/// among the subclasses of their bases, which a dict keeps in order.
+struct Order(FxHashMap<Address, u64>);
+
+impl Order {
+    fn of(runtime: &Runtime<'_>) -> Self {
+        let l = &runtime.layouts;
+        let mut places = FxHashMap::default();
+        let mut pending = vec![(runtime.landmarks.object_type, 0u64)];
+        while let Some((base, above)) = pending.pop() {
+            let subclasses = static_parts(runtime, 0, base).map_or_else(
+                || runtime.space.field(base, l.type_.subclasses).unwrap_or(0),
+                |parts| parts.subclasses,
+            );
+            if !is_static(runtime, base) || !values::has_flag(runtime, subclasses, type_flags::DICT_SUBCLASS)
+            {
+                continue;
+            }
+            for (place, (_, reference)) in (1..PLACES).zip(dict_items(runtime, subclasses)) {
+                let order = above.saturating_mul(PLACES).saturating_add(place);
+                if let Ok(subclass) = runtime.space.field(reference, l.weakref.object)
+                    && places.insert(subclass, order).is_none()
+                {
+                    pending.push((subclass, order));
+                }
+            }
+        }
+        Self(places)
+    }
+
+    fn of_type(&self, runtime: &Runtime<'_>, type_: Address) -> u64 {
+        let (space, l) = (&runtime.space, &runtime.layouts.type_);
+        let numbered = space.field(type_, l.flags).is_ok_and(|flags| flags & type_flags::STATIC_BUILTIN != 0);
+        match numbered {
+            true => space.field(type_, l.subclasses).unwrap_or(0),
+            false => self.0.get(&type_).copied().unwrap_or(UNKNOWN),
+        }
+    }
+}
+
+/// By fingerprint; among several alike, by order.
+fn by_facts(
+    runtime: &Runtime<'_>,
+    facts: &Facts,
+    nameless: &[Address],
+    found: &mut FxHashMap<Address, Box<str>>,
+) {
+    let order = Order::of(runtime);
+    let mut alike: FxHashMap<u64, Vec<Address>> = FxHashMap::default();
+    for &type_ in nameless {
+        alike.entry(fingerprint(runtime, type_)).or_default().push(type_);
+    }
+    for (fingerprint, types) in alike {
+        let mut known: Vec<&Identity> =
+            facts.statics.iter().filter(|known| known.fingerprint == fingerprint).collect();
+        let mut types: Vec<(u64, Address)> =
+            types.into_iter().map(|type_| (order.of_type(runtime, type_), type_)).collect();
+        known.sort_by_key(|known| known.order);
+        types.sort_unstable();
+        let known_order: Vec<u64> = known.iter().map(|known| known.order).collect();
+        let own_order: Vec<u64> = types.iter().map(|&(order, _)| order).collect();
+        let alone = types.len() == 1;
+        if known.len() != types.len() || !(alone || (ordered(&known_order) && ordered(&own_order))) {
+            continue;
+        }
+        for (known, (_, type_)) in known.into_iter().zip(types) {
+            found.insert(type_, known.name.clone());
+        }
+    }
+}
+
+/// Whether an order, ascending, puts all types one after the other.
+fn ordered(order: &[u64]) -> bool {
+    order.last() != Some(&UNKNOWN) && order.windows(2).all(|pair| pair.first() != pair.last())
+}
+
+/// By the name that the module `builtins` has for a type, the first if it has several (`OSError` and its aliases).
+fn by_builtins(runtime: &Runtime<'_>, nameless: &[Address], found: &mut FxHashMap<Address, Box<str>>) {
+    let Some(main) = runtime.interpreters.first() else { return };
+    for (key, value) in dict_items(runtime, main.builtins) {
+        if nameless.contains(&value)
+            && !found.contains_key(&value)
+            && let Ok(name) = values::read_str(runtime, key, MAX_NAME)
+        {
+            found.insert(value, name.into());
+        }
+    }
+}
+
+/// Where no name is known, by the place where a type was found: an attribute of a module.
+fn by_modules(runtime: &Runtime<'_>, nameless: &[Address], found: &mut FxHashMap<Address, Box<str>>) {
+    let Some(main) = runtime.interpreters.first() else { return };
+    for (name, module) in dict_items(runtime, main.modules) {
+        let Ok(module_name) = values::read_str(runtime, name, MAX_NAME) else { continue };
+        let attributes = runtime.space.field(module, runtime.layouts.module.dict).unwrap_or(0);
+        if !values::has_flag(runtime, attributes, type_flags::DICT_SUBCLASS) {
+            continue;
+        }
+        for (key, value) in dict_items(runtime, attributes) {
+            if nameless.contains(&value)
+                && !found.contains_key(&value)
+                && let Ok(attribute) = values::read_str(runtime, key, MAX_NAME)
+            {
+                found.insert(value, format!("<static type {module_name}.{attribute}>").into());
+            }
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! What another process of the same release, whose files were whole, told of its types: for processes without them.
+//!
+//! Knows the text of these facts, one a line, as layout tables carry them (`fact …`):
+//!
+//! ```text
+//! static 9c1f0a33d2e84b57 12 list_iterator       fingerprint and order of a type made in C (see `identity`)
+//! visit 88 8,24,-24 _io.FileIO                   tp_basicsize; members its tp_traverse visits; -24: the managed dict
+//! hold 48 16,24;25:40 _foo.Thing                 members that instances own, without a tp_traverse; 25 tells of 40
+//! state 96 0,8,16 _io                            m_size; members of the module's state that m_traverse visits
+//! ```
+//!
+//! Refuses to know what a process did: facts speak of types and C structs, which are alike in all builds of a release
+//! that have the same sizes. A fact is used only for a type of the same name and size.
+
+mod embedded;
+mod identity;
+mod record;
+
+pub use identity::StaticNames;
+
+use super::shapes::FieldEdge;
+use super::types::{Walk, WalkKind};
+use super::{PyVersion, Runtime};
+use crate::graph::EdgeKind;
+use crate::layout::Table;
+use identity::Identity;
+use rustc_hash::FxHashMap;
+use std::fmt::{self, Display};
+
+/// Offset that stands for the attribute dict in front of an object.
+const MANAGED_DICT: i32 = -24;
+
+/// Facts of one release.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    statics: Vec<Identity>,
+    visits: FxHashMap<Box<str>, Members>,
+    holds: FxHashMap<Box<str>, Held>,
+    states: FxHashMap<Box<str>, Members>,
+}
+
+/// Members of a struct of a certain size, by offset.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Members {
+    size: u64,
+    offsets: Box<[i32]>,
+}
+
+/// Members that instances own without showing them to the collector.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Held {
+    members: Members,
+    /// A byte that is not 0 where the member after it exists.
+    optional: Option<(u32, u32)>,
+}
+
+impl Facts {
+    /// The facts that `table` carries, else those that come with this crate for builds of `version` whose object headers
+    /// have `header` bytes.
+    pub(super) fn of(table: Option<&Table>, version: PyVersion, header: u32) -> Self {
+        match table.filter(|table| !table.facts.is_empty()) {
+            Some(table) => Self::parse(table.facts.iter().map(String::as_str)),
+            None => Self::parse(embedded::lines(version, header)),
+        }
+    }
+
+    /// Reads facts; a line that is none is passed over, as tables of later releases may have more kinds.
+    fn parse<'t>(lines: impl Iterator<Item = &'t str>) -> Self {
+        let mut facts = Self::default();
+        for line in lines {
+            // Nothing depends on a line that cannot be read.
+            let _ = facts.line(line);
+        }
+        facts
+    }
+
+    fn line(&mut self, line: &str) -> Option<()> {
+        let (kind, rest) = line.split_once(' ')?;
+        let (first, rest) = rest.split_once(' ')?;
+        let (second, name) = rest.split_once(' ')?;
+        match kind {
+            "static" => self.statics.push(Identity {
+                fingerprint: u64::from_str_radix(first, 16).ok()?,
+                order: second.parse().ok()?,
+                name: name.into(),
+            }),
+            "visit" => drop(self.visits.insert(name.into(), Members::parse(first, second)?)),
+            "state" => drop(self.states.insert(name.into(), Members::parse(first, second)?)),
+            "hold" => drop(self.holds.insert(name.into(), Held::parse(first, second)?)),
+            _ => {}
+        }
+        Some(())
+    }
+
+    /// The facts as lines, sorted.
+    fn lines(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self
+            .statics
+            .iter()
+            .map(|known| format!("static {:016x} {} {}", known.fingerprint, known.order, known.name))
+            .chain(self.visits.iter().map(|(name, members)| format!("visit {members} {name}")))
+            .chain(self.holds.iter().map(|(name, held)| format!("hold {held} {name}")))
+            .chain(self.states.iter().map(|(name, members)| format!("state {members} {name}")))
+            .collect();
+        lines.sort_unstable();
+        lines
+    }
+
+    /// How instances of the type called `name`, of `size` bytes, are traversed by a function whose code is not there;
+    /// `type_at` is where an object has its type.
+    pub(super) fn visited(&self, name: &str, size: u64, type_at: u32) -> Option<Walk> {
+        let members = self.visits.get(name).filter(|members| members.size == size)?;
+        let kind = WalkKind::Recorded { managed_dict: members.offsets.contains(&MANAGED_DICT) };
+        Some(Walk { fields: members.fields(EdgeKind::Visited, Some(type_at)), kind })
+    }
+
+    /// What instances of the type called `name`, of `size` bytes, own although the collector does not know them.
+    pub(super) fn held(&self, name: &str, size: u64) -> Option<Walk> {
+        let held = self.holds.get(name).filter(|held| held.members.size == size)?;
+        let kind =
+            held.optional.map_or(WalkKind::Fixed, |(flag, member)| WalkKind::Optional { flag, member });
+        Some(Walk { fields: held.members.fields(EdgeKind::Owned, None), kind })
+    }
+
+    /// Offsets of the references in the state of the module called `name`, of `size` bytes.
+    pub(super) fn state(&self, name: &str, size: u64) -> Option<impl Iterator<Item = u32> + '_> {
+        let members = self.states.get(name).filter(|members| members.size == size)?;
+        Some(members.offsets.iter().filter_map(|&offset| u32::try_from(offset).ok()))
+    }
+}
+
+impl Members {
+    fn parse(size: &str, offsets: &str) -> Option<Self> {
+        let offsets = match offsets {
+            "-" => Box::default(),
+            list => list.split(',').map(|offset| offset.parse().ok()).collect::<Option<_>>()?,
+        };
+        Some(Self { size: size.parse().ok()?, offsets })
+    }
+
+    fn fields(&self, kind: EdgeKind, type_at: Option<u32>) -> Box<[FieldEdge]> {
+        let inside = self.offsets.iter().filter_map(|&offset| u32::try_from(offset).ok());
+        let name = |offset| (Some(offset) == type_at).then_some("__class__");
+        inside.map(|offset| FieldEdge { offset, kind, name: name(offset) }).collect()
+    }
+}
+
+impl Display for Members {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let offsets: Vec<String> = self.offsets.iter().map(i32::to_string).collect();
+        let list = if offsets.is_empty() { "-".to_owned() } else { offsets.join(",") };
+        write!(f, "{} {list}", self.size)
+    }
+}
+
+impl Held {
+    /// `16,24` or, with an optional member, `16,24;25:40` (byte 25 tells of the member at 40).
+    fn parse(size: &str, offsets: &str) -> Option<Self> {
+        let (offsets, optional) = match offsets.split_once(';') {
+            Some((offsets, optional)) => {
+                let (flag, member) = optional.split_once(':')?;
+                (offsets, Some((flag.parse().ok()?, member.parse().ok()?)))
+            }
+            None => (offsets, None),
+        };
+        Some(Self { members: Members::parse(size, offsets)?, optional })
+    }
+}
+
+impl Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.members)?;
+        match self.optional {
+            Some((flag, member)) => write!(f, ";{flag}:{member}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Runtime<'_> {
+    /// Everything that can be told of this process' types to one without its files, a fact a line. A process that has
+    /// no files itself passes on what it was told.
+    pub fn facts_as_lines(&self) -> Vec<String> {
+        let mut facts = self.facts.clone();
+        facts.statics.extend(identity::of_types(self));
+        facts
+            .statics
+            .sort_by(|a, b| (a.fingerprint, a.order, &a.name).cmp(&(b.fingerprint, b.order, &b.name)));
+        facts.statics.dedup();
+        record::record(self, &mut facts);
+        facts.lines()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_are_written_as_they_are_read() {
+        let lines = [
+            "hold 40 16,24;25:32 datetime.thing",
+            "state 16 - _nothing",
+            "static 00000000000000ff 12 anext awaitable",
+            "visit 88 8,24,-24 _io.FileIO",
+        ];
+        let facts = Facts::parse(lines.into_iter());
+        assert_eq!(facts.lines(), lines);
+        let walk = facts.visited("_io.FileIO", 88, 8).expect("a walk");
+        assert_eq!(walk.kind, WalkKind::Recorded { managed_dict: true });
+        assert_eq!(walk.fields.iter().map(|field| field.offset).collect::<Vec<_>>(), [8, 24]);
+        assert!(facts.visited("_io.FileIO", 96, 8).is_none(), "a type of another size");
+        let walk = facts.held("datetime.thing", 40).expect("a walk");
+        assert_eq!(walk.kind, WalkKind::Optional { flag: 25, member: 32 });
+    }
+
+    #[test]
+    fn what_is_no_fact_is_passed_over() {
+        let facts = Facts::parse(["visit 8", "visit x 8 name", "later 1 2 3", ""].into_iter());
+        assert_eq!(facts.lines(), Vec::<String>::new());
+    }
+}
