@@ -1,14 +1,15 @@
 //! What `gc.collect()` would find now: our own run of CPython's cycle detector on the default build.
 //!
 //! The steps of `deduce_unreachable`, `move_legacy_finalizers` and `finalize_garbage` (Modules/gcmodule.c, 3.11, 3.12;
-//! Python/gc.c, 3.13). No finalizer is run: what one might bring back is reported apart.
+//! Python/gc.c, 3.13 to 3.15). No finalizer is run: what one might bring back is reported apart.
 
 use super::held_by_garbage::held_only_by;
 use crate::corefile::Address;
-use crate::cpython::{Generation, Runtime};
+use crate::cpython::{Generation, Items, Runtime, WalkKind, items, uncounted_referents};
 use crate::graph::{EdgeKind, NodeSet, Trial, TrialInput, finalizer_closure, trial_deletion};
 use crate::heap::{HeapGraph, ObjectId, ObjectTable};
 use rayon::prelude::*;
+use rustc_hash::FxHashSet;
 
 /// The outcome of a full collection, had it run at this moment.
 #[derive(Debug)]
@@ -78,13 +79,20 @@ pub enum WhyUncollected {
         /// Objects that survived the last full collection.
         total: i64,
     },
+    /// Each collection looks at the youngest objects and at some old ones; its turn has not come.
+    Incremental,
     /// A collection was under way.
     Collecting,
 }
 
 /// Runs the detector.
 pub fn collect(runtime: &Runtime<'_>, objects: &ObjectTable, graph: &HeapGraph) -> Collection {
-    let candidates = candidates(objects);
+    let mut candidates = candidates(objects);
+    if runtime.semantics.tuples_untracked_first {
+        for tuple in untracked_first(runtime, objects) {
+            candidates.remove(tuple);
+        }
+    }
     let refcounts = refcounts(runtime, objects, &candidates);
     let pinned = pinned(graph, objects.len());
     let Trial { unreachable, negative, negative_total, .. } = trial_deletion(TrialInput {
@@ -134,6 +142,37 @@ fn candidates(objects: &ObjectTable) -> NodeSet {
     })
 }
 
+/// Tuples of the youngest list that a full collection of the incremental collector takes off it before anything else:
+/// those without an item that is tracked or may come to be (Objects/tupleobject.c, `_PyTuple_MaybeUntrack`), in list
+/// order, as one taken off lets the next go.
+fn untracked_first(runtime: &Runtime<'_>, objects: &ObjectTable) -> FxHashSet<u32> {
+    let mut gone = FxHashSet::default();
+    let is_tuple = |id: ObjectId| {
+        let info = runtime.types.get(objects.type_id(id));
+        info.walk.kind == WalkKind::Tuple && !info.by_class_statement
+    };
+    let may_be_tracked = |gone: &FxHashSet<u32>, item: Address| {
+        let Some(id) = objects.find(item) else { return true };
+        let info = runtime.types.get(objects.type_id(id));
+        if is_tuple(id) {
+            return objects.flags(id).is_tracked() && !gone.contains(&id.0);
+        }
+        // Of types, only those made at run time are the collector's.
+        info.has_gc()
+            && (!info.is_metatype() || runtime.types.of(item).is_none_or(|item| item.is_heap_type()))
+    };
+    let young = runtime.gc_lists.iter().filter(|list| list.generation == Generation::Young);
+    for &address in young.flat_map(|list| &list.objects) {
+        let Some(id) = objects.find(address).filter(|&id| is_tuple(id)) else { continue };
+        let Some(Items::Sequence(items)) = items(runtime, address) else { continue };
+        // One with an empty place is still being made.
+        if !items.iter().any(|&item| item == 0 || may_be_tracked(&gone, item)) {
+            gone.insert(id.0);
+        }
+    }
+    gone
+}
+
 /// Tracked objects that are on no list.
 fn detached(objects: &ObjectTable) -> u64 {
     let is_detached = |flags: &&crate::heap::ObjectFlags| flags.generation() == Some(Generation::Detached);
@@ -177,12 +216,40 @@ fn refcount(runtime: &Runtime<'_>, address: Address) -> Option<u64> {
     runtime.refcount(address).ok().map(|found| found.count)
 }
 
+/// The count of every candidate, with one more for each reference that is visited though the count has it not: trial
+/// deletion takes it off again.
 fn refcounts(runtime: &Runtime<'_>, objects: &ObjectTable, candidates: &NodeSet) -> Vec<u32> {
     let of = |(node, &address): (usize, &Address)| match candidates.contains(node as u32) {
         true => refcount(runtime, address).and_then(|count| u32::try_from(count).ok()).unwrap_or(u32::MAX),
         false => 0,
     };
-    objects.addresses().par_iter().enumerate().map(of).collect()
+    let mut counts: Vec<u32> = objects.addresses().par_iter().enumerate().map(of).collect();
+    for target in uncounted(runtime, objects, candidates) {
+        if let Some(count) = counts.get_mut(target as usize) {
+            *count = count.saturating_add(1);
+        }
+    }
+    counts
+}
+
+/// Candidates that frames of candidates refer to without being counted, each as often. Only frames do that, from 3.14 on.
+fn uncounted(runtime: &Runtime<'_>, objects: &ObjectTable, candidates: &NodeSet) -> Vec<u32> {
+    if !runtime.semantics.tagged_stack {
+        return Vec::new();
+    }
+    let of = |(node, &address): (usize, &Address)| {
+        let id = ObjectId(node as u32);
+        let kind = runtime.types.get(objects.type_id(id)).walk.kind;
+        let mut targets = Vec::new();
+        if matches!(kind, WalkKind::Frame | WalkKind::Generator) && candidates.contains(id.0) {
+            // A frame that is not readable has given no edges either.
+            let _ = uncounted_referents(runtime, kind, address, &mut |target| {
+                targets.extend(objects.find(target).map(|id| id.0).filter(|&node| candidates.contains(node)));
+            });
+        }
+        targets
+    };
+    objects.addresses().par_iter().enumerate().flat_map_iter(of).collect()
 }
 
 /// What an inferred reference points to is never called garbage: the guess may be all that holds it.
@@ -234,7 +301,13 @@ fn why(runtime: &Runtime<'_>, objects: &ObjectTable) -> Vec<WhyUncollected> {
         reasons.push(WhyUncollected::Frozen(frozen));
     }
     if gc.enabled && young.threshold > 0 {
-        for (index, counters) in gc.generations.iter().enumerate() {
+        // Only the youngest count starts the incremental collector, which then looks at part of the old objects.
+        let incremental = runtime.semantics.tuples_untracked_first;
+        if incremental {
+            reasons.push(WhyUncollected::Incremental);
+        }
+        let deciding = if incremental { 1 } else { gc.generations.len() };
+        for (index, counters) in gc.generations.iter().enumerate().take(deciding) {
             if counters.count <= counters.threshold {
                 reasons.push(WhyUncollected::ThresholdNotReached {
                     generation: index as u8,
@@ -243,7 +316,7 @@ fn why(runtime: &Runtime<'_>, objects: &ObjectTable) -> Vec<WhyUncollected> {
                 });
             }
         }
-        if old.count > old.threshold && gc.long_lived_pending < gc.long_lived_total / 4 {
+        if !incremental && old.count > old.threshold && gc.long_lived_pending < gc.long_lived_total / 4 {
             reasons.push(WhyUncollected::LongLivedTotal {
                 pending: gc.long_lived_pending,
                 total: gc.long_lived_total,

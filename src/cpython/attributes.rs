@@ -5,10 +5,12 @@
 //! `type_getattro`). Refuses to call anything: what a property or `__getattr__` would compute is reported as such.
 
 use super::frame::frame_in;
+use super::instance::{bytes_of_items, lies_after_items};
 use super::items::text_equals;
 use super::names::tp_name;
 use super::references::{Attributes, managed_place};
 use super::semantics::type_flags;
+use super::stack_ref::StackRef;
 use super::types::{is_type, type_dict};
 use super::values::{has_flag, read_str, tuple_items};
 use super::words::{ReadField, word};
@@ -70,7 +72,7 @@ pub fn instance_attributes(runtime: &Runtime<'_>, object: Address) -> Vec<(Attri
     let bases = mro(runtime, type_);
     for &base in &bases {
         for (name, place) in struct_members(runtime, object, &tp_name(runtime, base)) {
-            member(name.to_owned(), runtime.space.read_u64(place).unwrap_or(0));
+            member(name.to_owned(), object_at(runtime, place).unwrap_or(0));
         }
     }
     for &base in &bases {
@@ -352,8 +354,14 @@ fn special(runtime: &Runtime<'_>, object: Address, type_: Address, name: &str) -
     mro(runtime, type_).into_iter().find_map(|base| {
         let members = struct_members(runtime, object, &tp_name(runtime, base));
         let &(_, place) = members.iter().find(|&&(member, _)| member == name)?;
-        runtime.space.read_u64(place).ok().filter(|&value| value != 0)
+        object_at(runtime, place)
     })
+}
+
+/// The object that the word at `place`, a member of a struct, refers to; of a frame's members some carry tags.
+fn object_at(runtime: &Runtime<'_>, place: Address) -> Option<Address> {
+    let word = runtime.space.read_u64(place).ok()?;
+    StackRef::decode(word, runtime.semantics.tagged_stack).map(|found| found.object)
 }
 
 /// Attributes of a type object that its struct keeps; static types have no name object.
@@ -388,7 +396,11 @@ fn member_value(
         return None;
     }
     let offset = space.field(def, l.member_def.offset).ok()?;
-    let value = space.read_u64(object.wrapping_add(offset)).ok()?;
+    let items = match lies_after_items(runtime, def) {
+        true => bytes_of_items(runtime, type_of(runtime, object)?, object).ok()?,
+        false => 0,
+    };
+    let value = space.read_u64(object.wrapping_add(offset).wrapping_add(items)).ok()?;
     Some((value != 0).then_some(value))
 }
 

@@ -31,7 +31,7 @@ pub enum PythonError {
     },
     /// The release is not one this tool knows to decode exactly.
     #[error(
-        "CPython {version} is not supported: this release of exuvia decodes 3.8 to 3.13 (default builds), and 3.6 and 3.7 \
+        "CPython {version} is not supported: this release of exuvia decodes 3.8 to 3.15 (default builds), and 3.6 and 3.7 \
          as far as names of fields tell"
     )]
     Unsupported {

@@ -6,6 +6,7 @@ use super::interpreter::Interpreter;
 use super::words::{ReadField, at, word};
 use super::{GC_HEAD_SIZE, Runtime};
 use crate::corefile::{Address, ReadError};
+use crate::layout::Field;
 use rustc_hash::FxHashSet;
 
 /// Low bits of `_gc_next` and `_gc_prev` that are flags (Include/internal/pycore_gc.h).
@@ -117,13 +118,15 @@ impl GcState {
             None => Ok(0),
         };
         let mut generations = [GenerationCounters::default(); 3];
+        let lists = ListHeads::find(runtime, address);
         for (index, counters) in generations.iter_mut().enumerate() {
-            let base =
-                address + u64::from(l.gc.generations.offset) + index as u64 * u64::from(l.gc_generation.size);
-            counters.threshold = space.signed(base, l.gc_generation.threshold)? as i32;
-            counters.count = space.signed(base, l.gc_generation.count)? as i32;
-            if let Some(stats) = l.gc.stats {
-                let base = address + u64::from(stats.offset) + index as u64 * u64::from(l.gc_stats.size);
+            if let Some(base) = lists.thresholds.get(index).copied().flatten() {
+                counters.threshold = space.signed(base, l.gc_generation.threshold)? as i32;
+            }
+            if let Some(base) = lists.counts.get(index).copied().flatten() {
+                counters.count = space.signed(base, l.gc_generation.count)? as i32;
+            }
+            if let Some(base) = stats_address(runtime, address, index)? {
                 let read = |field: Option<_>| field.map_or(Ok(0), |field| space.field(base, field));
                 counters.collections = read(l.gc_stats.collections)?;
                 counters.collected = read(l.gc_stats.collected)?;
@@ -143,13 +146,90 @@ impl GcState {
     }
 }
 
-/// Address of the head of one of the lists of `interpreter`.
-pub fn list_head(runtime: &Runtime<'_>, interpreter: &Interpreter, generation: Generation) -> Address {
-    let l = &runtime.layouts;
+/// Which `gc_generation` of a collector's state plays which part. `None`: nothing does.
+#[derive(Clone, Copy, Debug, Default)]
+struct ListHeads {
+    /// Lists of `gc.get_objects(generation=…)` for 0, 1 and 2.
+    lists: [[Option<Address>; 2]; 3],
+    /// Where `gc.get_threshold()` looks.
+    thresholds: [Option<Address>; 3],
+    /// Where `gc.get_count()` looks.
+    counts: [Option<Address>; 3],
+}
+
+impl ListHeads {
+    /// Finds them in the state at `address` by what it has: three generations, or the young list and two spaces of
+    /// old objects.
+    fn find(runtime: &Runtime<'_>, address: Address) -> Self {
+        let (space, l) = (&runtime.space, &runtime.layouts.gc);
+        let size = u64::from(runtime.layouts.gc_generation.size);
+        let element =
+            |field: Field, index: u64| Some(address.wrapping_add(u64::from(field.offset) + index * size));
+        if let Some(field) = l.generations {
+            let each = [element(field, 0), element(field, 1), element(field, 2)];
+            return Self { lists: each.map(|list| [list, None]), thresholds: each, counts: each };
+        }
+        let (Some(young), Some(old)) = (l.young, l.old) else { return Self::default() };
+        let (young, old) = (element(young, 0), [element(old, 0), element(old, 1)]);
+        let Some(visited) = l.visited_space else {
+            let each = [young, old[0], old[1]];
+            return Self { lists: each.map(|list| [list, None]), thresholds: each, counts: each };
+        };
+        // The incremental collector (Python/gc.c, _PyGC_GetObjects, and Modules/gcmodule.c, gc_get_threshold_impl and
+        // gc_get_count_impl, 3.14.0): no object is in generation 1, all old ones are in generation 2, of which one
+        // space has been visited in this round and the other has not.
+        let (visited, pending) = match space.signed(address, visited) {
+            Ok(1) => (old[1], old[0]),
+            _ => (old[0], old[1]),
+        };
+        Self {
+            lists: [[young, None], [None, None], old],
+            thresholds: [young, old[0], None],
+            counts: [young, visited, pending],
+        }
+    }
+}
+
+/// Address of the statistics of a generation: an element of an array in the state itself, or behind a pointer the
+/// newest entry of a ring (3.15; Modules/gcmodule.c, `gc_get_stats_impl`).
+fn stats_address(
+    runtime: &Runtime<'_>,
+    gc: Address,
+    generation: usize,
+) -> Result<Option<Address>, ReadError> {
+    let (space, l) = (&runtime.space, &runtime.layouts);
+    let Some(field) = l.gc.stats else { return Ok(None) };
+    let size = u64::from(l.gc_stats.size);
+    let (Some(young), Some(old)) = (l.gc_stats_buffers.young, l.gc_stats_buffers.old) else {
+        return Ok(Some(gc.wrapping_add(u64::from(field.offset) + generation as u64 * size)));
+    };
+    let buffers = space.field(gc, field)?;
+    let (offset, items, index) = match generation.checked_sub(1) {
+        None => (u64::from(young.offset), l.gc_young_stats.items, l.gc_young_stats.index),
+        Some(older) => (
+            u64::from(old.offset) + older as u64 * u64::from(l.gc_old_stats.size),
+            l.gc_old_stats.items,
+            l.gc_old_stats.index,
+        ),
+    };
+    let (Some(items), Some(index)) = (items, index) else { return Ok(None) };
+    let ring = buffers.wrapping_add(offset);
+    let newest = space.small(ring, index)?;
+    Ok(Some(ring.wrapping_add(u64::from(items.offset) + newest * size)))
+}
+
+/// Addresses of the heads of the lists of `interpreter` that make up `generation`: one, or two spaces.
+fn list_heads(
+    runtime: &Runtime<'_>,
+    interpreter: &Interpreter,
+    generation: Generation,
+) -> [Option<Address>; 2] {
     let base = interpreter.gc_address;
     match generation {
-        Generation::Permanent => base + u64::from(l.gc.permanent.offset),
-        other => base + u64::from(l.gc.generations.offset) + other as u64 * u64::from(l.gc_generation.size),
+        Generation::Permanent => {
+            [Some(base.wrapping_add(u64::from(runtime.layouts.gc.permanent.offset))), None]
+        }
+        other => ListHeads::find(runtime, base).lists.get(other as usize).copied().unwrap_or_default(),
     }
 }
 
@@ -161,7 +241,6 @@ pub fn walk_lists(runtime: &Runtime<'_>) -> Vec<GcList> {
         // Up to 3.8 all interpreters share one collector: its objects are the main one's.
         let shared = !walked.insert(interpreter.gc_address);
         for generation in Generation::LISTS {
-            let head = list_head(runtime, interpreter, generation);
             let mut list = GcList {
                 interpreter: index,
                 generation,
@@ -169,8 +248,10 @@ pub fn walk_lists(runtime: &Runtime<'_>) -> Vec<GcList> {
                 types: FxHashSet::default(),
                 broken_at: None,
             };
-            if !shared {
-                list.broken_at = walk(runtime, head, interpreter.gc.collecting, &mut list);
+            let heads = if shared { [None; 2] } else { list_heads(runtime, interpreter, generation) };
+            for head in heads.into_iter().flatten() {
+                let broken_at = walk(runtime, head, interpreter.gc.collecting, &mut list);
+                list.broken_at = list.broken_at.or(broken_at);
             }
             lists.push(list);
         }

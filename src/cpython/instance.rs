@@ -6,11 +6,13 @@ use super::semantics::{ManagedDict, type_flags};
 use super::types::{WalkKind, traversal_owner};
 use super::words::ReadField;
 use super::{Runtime, names};
-use crate::corefile::Address;
+use crate::corefile::{Address, ReadError};
 use crate::graph::EdgeKind;
 
 /// `Py_T_OBJECT_EX` (Include/structmember.h): the member type of `__slots__`.
 const T_OBJECT_EX: i64 = 16;
+/// `_Py_AFTER_ITEMS` (Include/descrobject.h, 3.15): the member lies behind the items of an object of variable size.
+const AFTER_ITEMS: i64 = 1 << 4;
 /// The one type whose instances' reference to it is visited by the object that holds them (`lru_cache_tp_traverse`,
 /// Modules/_functoolsmodule.c); it would count twice.
 const VISITED_BY_HOLDER: &str = "functools._lru_list_elem";
@@ -35,8 +37,27 @@ pub enum DictPlace {
 pub struct SlotMember {
     /// Bytes from the object's start.
     pub offset: u32,
+    /// The bytes of the object's items come in addition: classes made from tuple, 3.15.
+    pub after_items: bool,
     /// Its name, a C string.
     pub name: Address,
+}
+
+/// Whether the `PyMemberDef` at `record` is of a member behind the items of an object of variable size.
+pub fn lies_after_items(runtime: &Runtime<'_>, record: Address) -> bool {
+    runtime.space.signed(record, runtime.layouts.member_def.flags).is_ok_and(|flags| flags & AFTER_ITEMS != 0)
+}
+
+/// Bytes of the items of the object at `object`, whose type is at `type_`, in whole words (Python/structmember.c,
+/// `_PyMember_GetOffset`, 3.15).
+///
+/// # Errors
+/// The object or its type is not readable.
+pub fn bytes_of_items(runtime: &Runtime<'_>, type_: Address, object: Address) -> Result<u64, ReadError> {
+    let l = &runtime.layouts;
+    let count = (runtime.space.field(object, l.var_object.ob_size)? as i64).unsigned_abs();
+    let each = runtime.space.field(type_, l.type_.itemsize)?;
+    Ok(count.saturating_mul(each).checked_next_multiple_of(8).unwrap_or(0))
 }
 
 /// What `subtype_traverse` visits before the base's own traversal.
@@ -158,7 +179,7 @@ fn read_slots(runtime: &Runtime<'_>, type_: Address, slots: &mut Vec<SlotMember>
             return;
         };
         if let (T_OBJECT_EX, Ok(offset)) = (kind, u32::try_from(offset)) {
-            slots.push(SlotMember { offset, name });
+            slots.push(SlotMember { offset, name, after_items: lies_after_items(runtime, record) });
         }
     }
 }

@@ -75,6 +75,8 @@ pub fn items<'core>(runtime: &Runtime<'core>, container: Address) -> Option<Item
         return tuple_items(runtime, container).ok().map(Items::Sequence);
     }
     match native_base(runtime, type_of(runtime, container)?).1.as_str() {
+        // No subclass of dict: the flag does not tell it.
+        "frozendict" => DictItems::read(runtime, container).ok().map(Items::Mapping),
         "collections.deque" => deque_items(runtime, container).map(Items::Sequence),
         // A proxy of a proxy cannot be made: the constructor keeps what it is given, so one step is enough for dicts.
         "mappingproxy" => {

@@ -76,6 +76,7 @@ layouts! {
         ref_shared: optional("ob_ref_shared"),
         gc_bits: optional("ob_gc_bits"),
         refcnt_split: optional("ob_refcnt_split"),
+        overflow: optional("ob_overflow"),
         type_: required("ob_type"),
     }
     /// Include/object.h: the header of objects of variable size.
@@ -118,6 +119,11 @@ layouts! {
         modules_by_index: optional("imports.modules_by_index" | "modules_by_index"),
         importlib: optional("imports.importlib" | "importlib"),
         import_func: optional("imports.import_func" | "import_func"),
+        lazy_import_func: optional("imports.lazy_import_func"),
+        lazy_imports_filter: optional("imports.lazy_imports_filter"),
+        lazy_modules: optional("imports.lazy_modules"),
+        lazy_importing_modules: optional("imports.lazy_importing_modules"),
+        lazy_pending_submodules: optional("imports.lazy_pending_submodules"),
         codec_search_path: optional("codecs.search_path" | "codec_search_path"),
         codec_search_cache: optional("codecs.search_cache" | "codec_search_cache"),
         codec_error_registry: optional("codecs.error_registry" | "codec_error_registry"),
@@ -127,6 +133,7 @@ layouts! {
         warnings_filters: optional("warnings.filters"),
         warnings_once_registry: optional("warnings.once_registry"),
         warnings_default_action: optional("warnings.default_action"),
+        warnings_context: optional("warnings.context"),
         audit_hooks: optional("audit_hooks"),
         atexit_callbacks: optional("atexit.callbacks"),
         atexit_ncallbacks: optional("atexit.ncallbacks"),
@@ -145,6 +152,10 @@ layouts! {
         paramspec_type: optional("cached_objects.paramspec_type"),
         paramspecargs_type: optional("cached_objects.paramspecargs_type"),
         paramspeckwargs_type: optional("cached_objects.paramspeckwargs_type"),
+        constevaluator_type: optional("cached_objects.constevaluator_type"),
+        dict_descriptor: optional("cached_objects.dict_descriptor"),
+        weakref_descriptor: optional("cached_objects.weakref_descriptor"),
+        common_consts: optional("common_consts"),
         ast: optional("ast"),
         ast_first_type: optional("ast.AST_type"),
         small_ints: optional("small_ints"),
@@ -210,7 +221,10 @@ layouts! {
     gc: GcState = "_gc_runtime_state" {
         enabled: required("enabled"),
         debug: required("debug"),
-        generations: required("generations"),
+        generations: optional("generations"),
+        young: optional("young"),
+        old: optional("old"),
+        visited_space: optional("visited_space"),
         permanent: required("permanent_generation"),
         stats: optional("generation_stats"),
         collecting: required("collecting"),
@@ -230,6 +244,21 @@ layouts! {
         collections: optional("collections"),
         collected: optional("collected"),
         uncollectable: optional("uncollectable"),
+    }
+    /// Include/internal/pycore_interp_structs.h, 3.15: figures of the last collections of each generation.
+    gc_stats_buffers: GcStatsBuffers = "gc_stats" {
+        young: optional("young"),
+        old: optional("old"),
+    }
+    /// Include/internal/pycore_interp_structs.h, 3.15: figures of the youngest generation, a ring.
+    gc_young_stats: GcYoungStats = "gc_young_stats_buffer" {
+        items: optional("items"),
+        index: optional("index"),
+    }
+    /// Include/internal/pycore_interp_structs.h, 3.15: figures of an older generation, a ring.
+    gc_old_stats: GcOldStats = "gc_old_stats_buffer" {
+        items: optional("items"),
+        index: optional("index"),
     }
     /// Include/internal/pycore_obmalloc.h: the allocator's state of one interpreter, 3.12 and later.
     obmalloc: Obmalloc = "_obmalloc_state" {
@@ -260,6 +289,9 @@ layouts! {
     /// Include/internal/pycore_tstate.h: what a thread state is allocated as; with heaps of mimalloc in free-threaded builds.
     thread_impl: ThreadStateImpl = "_PyThreadStateImpl" {
         heaps: optional("mimalloc.heaps"),
+        asyncio_running_loop: optional("asyncio_running_loop"),
+        asyncio_running_task: optional("asyncio_running_task"),
+        lazy_imports: optional("lazy_imports"),
     }
     /// Include/internal/mimalloc/mimalloc/types.h: a page of equal blocks. `xblock_size`, `tag` in 2.1.2.
     mi_page: MiPage = "mi_page_s|mi_page_t" {
@@ -330,6 +362,7 @@ layouts! {
         name: required("name"),
         type_: required("type"),
         offset: required("offset"),
+        flags: required("flags"),
     }
     /// Include/internal/pycore_typeobject.h: per-interpreter state of a static builtin type, 3.12 and later.
     static_type: StaticTypeState = "managed_static_type_state|static_builtin_state" {
@@ -436,6 +469,7 @@ layouts! {
         alloc: required("ob_alloc"),
         bytes: required("ob_bytes"),
         start: required("ob_start"),
+        bytes_object: optional("ob_bytes_object"),
     }
     /// Include/cpython/funcobject.h.
     function: Function = "PyFunctionObject" {
@@ -508,6 +542,7 @@ layouts! {
     /// Include/internal/pycore_frame.h; up to 3.10, when the frame object was the frame, Include/cpython/frameobject.h.
     frame: InterpreterFrame = "_PyInterpreterFrame|PyFrameObject|_frame" {
         code: required("f_executable" | "f_code"),
+        tagged: optional("f_executable.bits"),
         previous: required("previous" | "f_back"),
         function: optional("f_funcobj" | "f_func"),
         globals: required("f_globals"),
@@ -517,6 +552,7 @@ layouts! {
         prev_instr: optional("prev_instr"),
         instr_ptr: optional("instr_ptr"),
         stacktop: optional("stacktop"),
+        stackpointer: optional("stackpointer"),
         owner: optional("owner"),
         is_entry: optional("is_entry"),
         localsplus: required("localsplus" | "f_localsplus"),
@@ -575,6 +611,8 @@ layouts! {
         dict: required("md_dict"),
         def: optional("md_def"),
         state: required("md_state"),
+        state_size: optional("md_state_size"),
+        state_traverse: optional("md_state_traverse"),
         name: required("md_name"),
     }
     /// Include/moduleobject.h.

@@ -39,6 +39,7 @@ mod size;
 mod size_modules;
 mod slot;
 mod sources;
+mod stack_ref;
 mod statics;
 mod thread_name;
 mod types;
@@ -73,7 +74,9 @@ pub use preview::{
     Preview, PreviewLimits, Values, escape_text, float_repr, preview, quote_bytes, quote_text,
 };
 pub use pymalloc::{Arena, ClassFigures, PymallocFigures, RawBlocks};
-pub use references::{Attributes, Disagreement, Gap, References, Referent, dict_slot, managed_place};
+pub use references::{
+    Attributes, Disagreement, Gap, References, Referent, dict_slot, managed_place, uncounted_referents,
+};
 pub use roots::{RootKind, RootReference, roots};
 pub use semantics::{PyVersion, Semantics, Support, type_flags};
 pub use size::{SizeRule, object_size, size_of};

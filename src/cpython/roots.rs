@@ -4,6 +4,7 @@
 //! libraries keep in variables of their own are not here: no name says where they are.
 
 use super::frame::{Variables, filled, frame_chain, generator_of, is_shown};
+use super::stack_ref::{StackRef, frame_code, frame_field};
 use super::words::{ReadField, word};
 use super::{Interpreter, Runtime, Slot, ThreadState};
 use crate::corefile::Address;
@@ -126,6 +127,11 @@ impl<F: FnMut(RootReference)> Holder<'_, '_, F> {
             ("modules by index", l.modules_by_index),
             ("importlib", l.importlib),
             ("__import__", l.import_func),
+            ("__lazy_import__", l.lazy_import_func),
+            ("filter of lazy imports", l.lazy_imports_filter),
+            ("lazy modules", l.lazy_modules),
+            ("modules of lazy imports under way", l.lazy_importing_modules),
+            ("lazy submodules", l.lazy_pending_submodules),
             ("codec search functions", l.codec_search_path),
             ("codec cache", l.codec_search_cache),
             ("codec error handlers", l.codec_error_registry),
@@ -135,6 +141,7 @@ impl<F: FnMut(RootReference)> Holder<'_, '_, F> {
             ("warnings.filters", l.warnings_filters),
             ("warnings.onceregistry", l.warnings_once_registry),
             ("warnings.defaultaction", l.warnings_default_action),
+            ("warnings context", l.warnings_context),
             ("audit hooks", l.audit_hooks),
             ("trampoline code", l.interpreter_trampoline),
             ("map from errno to exceptions", l.errnomap),
@@ -152,12 +159,16 @@ impl<F: FnMut(RootReference)> Holder<'_, '_, F> {
             ("typing.ParamSpec", l.paramspec_type),
             ("typing.ParamSpecArgs", l.paramspecargs_type),
             ("typing.ParamSpecKwargs", l.paramspeckwargs_type),
+            ("type of constant evaluators", l.constevaluator_type),
+            ("descriptor of __dict__", l.dict_descriptor),
+            ("descriptor of __weakref__", l.weakref_descriptor),
         ] {
             self.member(Member(name), base, field);
         }
         for (name, field) in [
             ("sys.monitoring callbacks", l.monitoring_callables),
             ("sys.monitoring tool names", l.monitoring_tool_names),
+            ("common constants", l.common_consts),
             ("small ints", l.small_ints),
             ("bytes of one byte", l.one_byte),
             ("str of one character", l.latin1),
@@ -211,9 +222,13 @@ impl<F: FnMut(RootReference)> Holder<'_, '_, F> {
         self.table(RootKind::Interpreter("types of ast"), start, u64::from(bytes));
     }
 
-    /// Functions to call at exit: an array of pointers to callbacks, in which an unregistered one leaves NULL.
+    /// Functions to call at exit: an array of pointers to callbacks, in which an unregistered one leaves NULL; since 3.14
+    /// a list of tuples.
     fn atexit(&mut self, interpreter: Address) {
         let (space, l) = (&self.runtime.space, &self.runtime.layouts.interpreter);
+        if l.atexit_ncallbacks.is_none() {
+            return self.member(RootKind::Interpreter("atexit"), interpreter, l.atexit_callbacks);
+        }
         let (Some(callbacks), Some(count)) = (l.atexit_callbacks, l.atexit_ncallbacks) else { return };
         let Ok(array) = space.field(interpreter, callbacks) else { return };
         let count = space.small(interpreter, count).unwrap_or(0).min(MAX_CALLBACKS);
@@ -247,6 +262,15 @@ impl<F: FnMut(RootReference)> Holder<'_, '_, F> {
         ] {
             self.member(Member(name), base, field);
         }
+        let l = &self.runtime.layouts.thread_impl;
+        for (name, field) in [
+            ("running event loop", l.asyncio_running_loop),
+            ("running task", l.asyncio_running_task),
+            ("lazy imports", l.lazy_imports),
+        ] {
+            self.member(Member(name), base, field);
+        }
+        let l = &self.runtime.layouts.thread;
         // Further levels of handled exceptions are embedded in running generators, which hold them as objects.
         if let Some(field) = l.exc_state {
             let level = base.wrapping_add(u64::from(field.offset));
@@ -289,14 +313,15 @@ impl<F: FnMut(RootReference)> Holder<'_, '_, F> {
             // Up to 3.10 the frame is an object, which what runs it holds.
             (None, None) => self.emit(RootKind::Frame, frame, Some(Slot::Field("frame_obj"))),
             (None, Some(frame_obj)) => {
-                for (name, field) in [
-                    ("frame_obj", Some(frame_obj)),
-                    ("f_locals", Some(l.locals)),
-                    ("f_funcobj", l.function),
-                    ("f_code", Some(l.code)),
-                ] {
-                    let target = field.map_or(0, |field| space.field(frame, field).unwrap_or(0));
+                for (name, field) in [("frame_obj", frame_obj), ("f_locals", l.locals)] {
+                    let target = space.field(frame, field).unwrap_or(0);
                     self.emit(RootKind::Frame, target, Some(Slot::Field(name)));
+                }
+                for (name, field) in [("f_funcobj", l.function), ("f_code", Some(l.code))] {
+                    let found = field.map(|field| frame_field(self.runtime, frame, field));
+                    if let Some(Ok(Some(StackRef { object, counted }))) = found {
+                        self.report(RootKind::Frame, object, Some(Slot::Field(name)), true, counted);
+                    }
                 }
             }
         }
@@ -307,7 +332,7 @@ impl<F: FnMut(RootReference)> Holder<'_, '_, F> {
     /// greatest height may be; else all that it has filled is its own. Up to 3.10 its object counts them.
     fn slots(&mut self, frame: Address, generators: bool) {
         let (space, l) = (&self.runtime.space, &self.runtime.layouts);
-        let code = space.field(frame, l.frame.code).unwrap_or(0);
+        let code = frame_code(self.runtime, frame).unwrap_or(0);
         let variables = Variables::of(self.runtime, code).unwrap_or_default();
         let (certain, all) = match filled(self.runtime, frame, &variables) {
             Ok(Some(filled)) => (filled.min(MAX_SLOTS), filled.min(MAX_SLOTS)),
@@ -316,17 +341,28 @@ impl<F: FnMut(RootReference)> Holder<'_, '_, F> {
                 (variables.count(), variables.count() + height)
             }
         };
-        let counted = l.frame.frame_obj.is_some();
+        let tagged = self.runtime.semantics.tagged_stack;
+        let of_stack = l.frame.frame_obj.is_some();
         let start = frame.wrapping_add(u64::from(l.frame.localsplus.offset));
         let Ok(words) = space.slice(start, (all * 8) as usize) else { return };
         for index in 0..all {
-            let target = word(words, index as usize * 8);
+            let Some(StackRef { object: target, counted }) =
+                StackRef::decode(word(words, index as usize * 8), tagged)
+            else {
+                continue;
+            };
             let certain = index < certain;
             let possible = certain || (target.is_multiple_of(8) && space.is_mapped(target));
             if !possible || (certain && generators) {
                 continue;
             }
-            self.report(RootKind::Frame, target, Some(variables.slot(index)), certain, certain && counted);
+            self.report(
+                RootKind::Frame,
+                target,
+                Some(variables.slot(index)),
+                certain,
+                certain && counted && of_stack,
+            );
         }
     }
 }

@@ -29,7 +29,7 @@ impl PyVersion {
     pub fn support(self) -> Support {
         match self.0 {
             // The pipeline is proved against the interpreter on these minors (tests/matrix).
-            0x0308_0000..0x030e_0000 => Support::Proved,
+            0x0308_0000..0x0310_0000 => Support::Proved,
             // Every struct is found by the names that 3.8 has for it.
             0x0306_0000..0x0308_0000 => Support::ByNames,
             _ => Support::Unknown,
@@ -123,6 +123,8 @@ pub enum RefcountRule {
     Plain,
     /// 3.12+ (PEP 683): the low 32 bits; negative as `i32` means immortal.
     Low32Immortal,
+    /// 3.14+: the same, with flags of the object in the upper half (Include/refcount.h, `_Py_IMMORTAL_FLAGS`).
+    Low32Flags,
 }
 
 /// Sizes of pymalloc's units, in bytes (Include/internal/pycore_obmalloc.h; 3.10+ with the radix tree).
@@ -145,6 +147,8 @@ pub struct Semantics {
     pub refcount: RefcountRule,
     /// Attribute storage.
     pub managed_dict: ManagedDict,
+    /// An instance visits its dict even where that shares the instance's own values, and the dict visits them.
+    pub shared_dict_visited: bool,
     /// Values blocks.
     pub values_header: ValuesHeader,
     /// `sys.getsizeof` adds the GC head by the type's flag even where the object itself has none.
@@ -155,6 +159,11 @@ pub struct Semantics {
     pub frame_cleared: i8,
     /// `gi_frame_state` values below this one mean suspended or just created.
     pub frame_executing: i8,
+    /// A full collection takes tuples that hold nothing it could track off the youngest list before it looks for garbage,
+    /// not afterwards.
+    pub tuples_untracked_first: bool,
+    /// Words of frames carry tags: `_PyStackRef` (3.14+).
+    pub tagged_stack: bool,
     /// The interned dict's own references to mortal interned strings are not counted.
     pub interned_refs_uncounted: bool,
     /// Digits that `int.__sizeof__` counts at least.
@@ -174,7 +183,9 @@ impl Semantics {
         let tagged_word = layouts.dict_or_values.dict.is_some();
         Self {
             version,
-            refcount: if layouts.object.refcnt_split.is_some() {
+            refcount: if layouts.object.overflow.is_some() {
+                RefcountRule::Low32Flags
+            } else if layouts.object.refcnt_split.is_some() {
                 RefcountRule::Low32Immortal
             } else {
                 RefcountRule::Plain
@@ -184,15 +195,23 @@ impl Semantics {
                 (false, true) => ManagedDict::TaggedWord,
                 (false, false) => ManagedDict::TwoSlots,
             },
+            // Objects/dictobject.c, PyObject_VisitManagedDict (gh-130327): 3.13.13, 3.14.4, 3.15.
+            shared_dict_visited: inline_values
+                && (version.0 >= 0x030e_0400 || (0x030d_0d00..0x030e_0000).contains(&version.0)),
             values_header: if inline_values { ValuesHeader::Fields } else { ValuesHeader::Prefix },
             // Python/sysmodule.c, _PySys_GetSizeOf: 3.11 and 3.12 add _PyType_PreHeaderSize(type);
             // before and after, only what _PyObject_IS_GC(object) admits.
             getsizeof_counts_head_by_flag: (0x030b_0000..0x030d_0000).contains(&version.0),
-            // Include/internal/pycore_frame.h: FRAME_OWNED_BY_CSTACK is 3 (3.12, 3.13); 3.11 has no such owner.
+            // Include/internal/pycore_frame.h: FRAME_OWNED_BY_CSTACK is 3 (3.12, 3.13); 3.11 has no such owner. From 3.14 on
+            // FRAME_OWNED_BY_INTERPRETER is 3, and in 3.14 FRAME_OWNED_BY_CSTACK is 4 (pycore_interpframe_structs.h).
             first_shim_owner: 3,
-            // Include/internal/pycore_frame.h: FRAME_CLEARED is 4 from 3.11 to 3.14.
-            frame_cleared: 4,
-            frame_executing: 0,
+            // Include/internal/pycore_frame.h, enum _framestate: renumbered in 3.15, all states from 0 up; before,
+            // FRAME_EXECUTING is 0 and FRAME_CLEARED is 4.
+            frame_cleared: if version.0 >= 0x030f_0000 { 5 } else { 4 },
+            frame_executing: if version.0 >= 0x030f_0000 { 4 } else { 0 },
+            // Python/gc.c, gc_collect_full, 3.14.0 to 3.14.4: the incremental collector, which has two spaces.
+            tuples_untracked_first: layouts.gc.visited_space.is_some(),
+            tagged_stack: layouts.frame.tagged.is_some(),
             interned_refs_uncounted: true,
             gc_head: if layouts.object.gc_bits.is_some() { 0 } else { super::GC_HEAD_SIZE as u32 },
             // Objects/longobject.c, int___sizeof___impl: 3.11 counts the digit that 0 has room for (gh-89039).
@@ -214,7 +233,7 @@ impl Semantics {
     pub fn refcount(&self, word: u64) -> (u64, bool) {
         match self.refcount {
             RefcountRule::Plain => (word, false),
-            RefcountRule::Low32Immortal => {
+            RefcountRule::Low32Immortal | RefcountRule::Low32Flags => {
                 let low = word & 0xffff_ffff;
                 (low, low & 0x8000_0000 != 0)
             }
@@ -224,7 +243,11 @@ impl Semantics {
     /// Whether `word` can be the refcount word of a live object. An address, as a buffer may hold there, cannot.
     #[inline]
     pub fn plausible_refcount(&self, word: u64) -> bool {
-        word != 0 && word <= 0xffff_ffff
+        match self.refcount {
+            RefcountRule::Plain | RefcountRule::Low32Immortal => word != 0 && word <= 0xffff_ffff,
+            // ob_refcnt, ob_overflow, ob_flags: no release has more than four flags.
+            RefcountRule::Low32Flags => word & 0xffff_ffff != 0 && word & 0xfff0_ffff_0000_0000 == 0,
+        }
     }
 
     /// Bytes in front of an instance of a type with `flags`: managed slots and GC head

@@ -1,7 +1,7 @@
 //! The references of types with fixed fields: which members their `tp_traverse` visits, which they own besides.
 //!
 //! One line a type: `tp_name` of the type that defines the traversal, its C struct, the members visited, the members owned but not
-//! visited, the members that are weak. Facts from Objects/*.c and Modules/*.c of 3.8 to 3.13. A member that a build lacks is left out; so is a type
+//! visited, the members that are weak. Facts from Objects/*.c and Modules/*.c of 3.8 to 3.15. A member that a build lacks is left out; so is a type
 //! whose struct no source knows (its own machine code is followed instead).
 
 use crate::graph::EdgeKind;
@@ -35,7 +35,7 @@ const EXCEPTION: &str = "PyBaseExceptionObject";
 const LINES: &[Line] = &[
     // Objects
     ("function", "PyFunctionObject", &["func_code", "func_globals", "func_builtins", "func_module", "func_defaults", "func_kwdefaults",
-        "func_doc", "func_name", "func_dict", "func_closure", "func_annotations", "func_typeparams", "func_qualname"], &[], &[]),
+        "func_doc", "func_name", "func_dict", "func_closure", "func_annotations", "func_annotate", "func_typeparams", "func_qualname"], &[], &[]),
     ("cell", "PyCellObject", &["ob_ref"], &[], &[]),
     ("method", "PyMethodObject", &["im_func", "im_self"], &[], &[]),
     ("instancemethod", "PyInstanceMethodObject", &["func"], &[], &[]),
@@ -63,6 +63,7 @@ const LINES: &[Line] = &[
     ("str_ascii_iterator", "unicodeiterobject", &["it_seq"], &[], &[]),
     ("bytes_iterator", "bytesiterobject", &["it_seq"], &[], &[]),
     ("bytearray_iterator", "bytearrayiterobject", &["it_seq"], &[], &[]),
+    ("bytearray", "PyByteArrayObject", &[], &["ob_bytes_object"], &[]),
     ("set_iterator", "setiterobject", &["si_set"], &[], &[]),
     ("dict_keys", "_PyDictViewObject", &["dv_dict"], &[], &[]),
     ("dict_values", "_PyDictViewObject", &["dv_dict"], &[], &[]),
@@ -97,9 +98,10 @@ const LINES: &[Line] = &[
         "gi_exc_state.exc_traceback"], &["gi_origin_or_finalizer", "cr_origin"], &[]),
     ("async_generator", "PyGenObject|PyAsyncGenObject", &["gi_origin_or_finalizer", "ag_finalizer", "gi_frame", "gi_code", "gi_name", "gi_qualname", "gi_exc_state.exc_type",
         "gi_exc_state.exc_value", "gi_exc_state.exc_traceback"], &[], &[]),
-    ("frame", "PyFrameObject", &["f_back", "f_code", "f_builtins", "f_globals", "f_locals", "f_trace", "f_extra_locals", "f_locals_cache"], &[], &[]),
+    ("frame", "PyFrameObject", &["f_back", "f_code", "f_builtins", "f_globals", "f_locals", "f_trace", "f_extra_locals", "f_locals_cache", "f_overwritten_fast_locals"], &[], &[]),
     ("code", "PyCodeObject", &[], &["co_consts", "co_names", "co_exceptiontable", "co_localsplusnames", "co_localspluskinds",
         "co_filename", "co_name", "co_qualname", "co_linetable", "_co_code", "co_code", "co_varnames", "co_freevars", "co_cellvars", "co_lnotab"], &[]),
+    ("lazy_import", "PyLazyImportObject", &["lz_builtins", "lz_from", "lz_attr", "lz_code"], &[], &[]),
     ("module", "PyModuleObject", &["md_dict"], &["md_name"], &[]),
     // Exceptions
     ("BaseException", EXCEPTION, &["dict", "args", "notes", "traceback", "cause", "context"], &[], &[]),

@@ -6,6 +6,7 @@ use super::dict::{Shape, keys_bytes};
 use super::frame::{Variables, frame_in};
 use super::semantics::type_flags;
 use super::size_modules::Base;
+use super::stack_ref::frame_code;
 use super::types::{TypeInfo, TypeTable, type_dict};
 use super::values::{int_digits, tuple_items};
 use super::words::{ReadField, at, half, word};
@@ -52,13 +53,14 @@ pub enum SizeRule {
 }
 
 /// Types of the interpreter with a `__sizeof__` of their own, by `tp_name` (Objects/*.c and
-/// Modules/_collectionsmodule.c, 3.8 to 3.13).
+/// Modules/_collectionsmodule.c, 3.8 to 3.15).
 const RULES: &[(&str, SizeRule)] = &[
     ("object", SizeRule::Object),
     ("int", SizeRule::Int),
     ("str", SizeRule::Str),
     ("list", SizeRule::List),
     ("dict", SizeRule::Dict),
+    ("frozendict", SizeRule::Dict),
     ("collections.OrderedDict", SizeRule::OrderedDict),
     ("set", SizeRule::Set),
     ("frozenset", SizeRule::Set),
@@ -254,11 +256,19 @@ fn uncommon(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> Result<u
             let slots = space.field(object, l.set.mask)?.saturating_add(1);
             info.basicsize.saturating_add(if table == own { 0 } else { slots.saturating_mul(16) })
         }
-        SizeRule::ByteArray => info.basicsize.saturating_add(space.field(object, l.bytearray.alloc)?),
+        SizeRule::ByteArray => {
+            let room = space.field(object, l.bytearray.alloc)?;
+            // Since 3.15 the room is a bytes object's, which is counted with its header and its final NUL.
+            let header = match l.bytearray.bytes_object {
+                Some(_) if room > 0 => u64::from(l.bytes.value.offset) + 1,
+                _ => 0,
+            };
+            info.basicsize.saturating_add(header).saturating_add(room)
+        }
         SizeRule::Type => type_object(runtime, object)?,
         SizeRule::Code => code(runtime, info, object)?,
         SizeRule::Frame => {
-            let code = space.field(frame_in(runtime, object)?, l.frame.code)?;
+            let code = frame_code(runtime, frame_in(runtime, object)?)?;
             let before = l.frame_object.frame_data.map_or(0, |field| u64::from(field.offset));
             before.saturating_add(frame_bytes(runtime, code)?)
         }
@@ -268,7 +278,7 @@ fn uncommon(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> Result<u
                 // The code outlives the frame: 3.11 keeps it apart, later releases never clear it in the frame.
                 let code = match l.generator.code {
                     Some(field) => space.field(object, field)?,
-                    None => space.field(frame, l.frame.code)?,
+                    None => frame_code(runtime, frame)?,
                 };
                 u64::from(iframe.offset).saturating_add(frame_bytes(runtime, code)?)
             }

@@ -107,7 +107,7 @@ const BUFFERED: &[Line] = &[(NotZero(&["buffered.buffer"]), Times(&["buffered.bu
 
 const STRUCT: &[Line] = &[(Always, Records(&["PyStructObject.s_codes"], SizeOf("formatcode")))];
 
-/// All types of Modules/ with a `__sizeof__` of their own on Linux, 3.8 to 3.13.
+/// All types of Modules/ with a `__sizeof__` of their own on Linux, 3.8 to 3.15.
 const FORMULAS: &[Formula] = &[
     plain(
         "array.array",
@@ -120,6 +120,8 @@ const FORMULAS: &[Formula] = &[
     plain("_io.BufferedWriter", BUFFERED),
     plain("_io.BufferedRandom", BUFFERED),
     plain("_io.BytesIO", &[(Unshared(&["bytesio.buf"]), Object(&["bytesio.buf"]))]),
+    // 3.15; before, what its ring holds is not counted.
+    plain("_queue.SimpleQueue", &[(Always, Times(&["simplequeueobject.buf.items_cap"], WORD))]),
     plain("_struct.Struct", STRUCT),
     // Modules/_struct.c, up to 3.8.
     plain("Struct", STRUCT),

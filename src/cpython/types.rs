@@ -125,6 +125,7 @@ const KINDS: &[(&str, WalkKind)] = &[
     ("tuple", WalkKind::Tuple),
     ("list", WalkKind::List),
     ("dict", WalkKind::Dict),
+    ("frozendict", WalkKind::Dict),
     ("collections.OrderedDict", WalkKind::OrderedDict),
     ("collections.defaultdict", WalkKind::Dict),
     ("set", WalkKind::Set),

@@ -315,6 +315,10 @@ pub fn why_text(why: WhyUncollected) -> String {
             "a full collection waits until the {pending} objects that survived since the last one exceed a quarter of \
              the {total} that survived it"
         ),
+        WhyUncollected::Incremental => {
+            "a collection looks at the youngest objects and at part of the old ones (3.14.0 to 3.14.4)"
+                .to_owned()
+        }
         WhyUncollected::Collecting => "a collection was under way".to_owned(),
     }
 }

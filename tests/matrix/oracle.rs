@@ -75,7 +75,8 @@ pub struct TypeName {
 
 #[derive(Debug, Deserialize)]
 pub struct Threads {
-    pub forking_thread: u64,
+    /// The thread that forked, where the interpreter asked had it.
+    pub forking_thread: Option<u64>,
     pub threads: Vec<Thread>,
 }
 
@@ -149,6 +150,11 @@ impl Oracle {
 
     pub fn threads(&self) -> Threads {
         self.json("threads.json")
+    }
+
+    /// The threads that a subinterpreter listed; oracles of some releases did not ask it.
+    pub fn threads_if_asked(&self) -> Vec<Thread> {
+        if self.has("threads.json") { self.threads().threads } else { Vec::new() }
     }
 
     pub fn types(&self) -> BTreeMap<u64, TypeName> {

@@ -367,7 +367,16 @@ impl View<'_, '_> {
 
     /// Proof 5: every thread's stack, with lines and the identities of locals.
     fn threads(&self, oracle: &Oracle, differences: &mut Differences) {
-        let said = oracle.threads();
+        let mut said = oracle.threads();
+        // Late patch releases (3.13.18, 3.14.10, 3.15.2) show a caller only the threads of its own interpreter.
+        for interpreter in &self.runtime.interpreters[1..] {
+            let Some(oracle) = oracle.of_interpreter(interpreter.id) else { continue };
+            for thread in oracle.threads_if_asked() {
+                if said.threads.iter().all(|known| known.ident != thread.ident) {
+                    said.threads.push(thread);
+                }
+            }
+        }
         let mut wrong = Vec::new();
         // Threads of all interpreters; of thread states of one thread, Python shows the oldest interpreter's.
         let mut threads: BTreeMap<u64, &ThreadState> = BTreeMap::new();
@@ -414,7 +423,7 @@ impl View<'_, '_> {
                 continue;
             }
             // The dumped process left its fork behind: only the line of its innermost frame has moved.
-            let forking = theirs.ident == said.forking_thread;
+            let forking = Some(theirs.ident) == said.forking_thread;
             for (depth, (ours, theirs)) in frames.iter().zip(&theirs.frames).enumerate() {
                 wrong.extend(frame_differences(self.runtime, ours, theirs, forking && depth == 0));
             }

@@ -8,6 +8,7 @@ mod variables;
 pub use variables::{Variables, filled};
 
 use super::lines::line_of;
+use super::stack_ref::{StackRef, frame_code, frame_field};
 use super::types::WalkKind;
 use super::values::{is_str, read_str};
 use super::words::{ReadField, word};
@@ -46,7 +47,7 @@ pub struct Frame {
     pub line: Option<u32>,
     /// `co_firstlineno`.
     pub first_line: u32,
-    /// It was in the interpreter's loop, so that how many temporaries it had is not known (`stacktop` is −1).
+    /// It was in the interpreter's loop, so that how many temporaries it had is not known (`stacktop` is −1, `stackpointer` NULL).
     pub running: bool,
     /// The variables in slots that were set, in slot order.
     pub locals: Vec<FrameLocal>,
@@ -254,7 +255,7 @@ pub fn is_shown(runtime: &Runtime<'_>, frame: Address) -> Result<bool, StackDama
     if owner.is_some_and(|owner| owner >= u64::from(runtime.semantics.first_shim_owner)) {
         return Ok(false);
     }
-    let code = space.field(frame, l.frame.code).map_err(unreadable)?;
+    let code = frame_code(runtime, frame).map_err(unreadable)?;
     if kind_of(runtime, code) != Some(WalkKind::Code) {
         return Err(StackDamage::NoCode { frame, code });
     }
@@ -269,7 +270,7 @@ pub fn is_shown(runtime: &Runtime<'_>, frame: Address) -> Result<bool, StackDama
 
 /// Offset in code units of the instruction a frame is at; −1 or less if it has not begun.
 ///
-/// Up to 3.12 `prev_instr` is the last unit before the next instruction, in 3.13 `instr_ptr` is the instruction itself:
+/// Up to 3.12 `prev_instr` is the last unit before the next instruction, since 3.13 `instr_ptr` is the instruction itself:
 /// both lie in the location table's entry of the instruction that runs. Up to 3.10 `f_lasti` is the last instruction's
 /// offset: in units in 3.10, in bytes before, when lines stood in `co_lnotab` (Include/cpython/frameobject.h).
 fn instruction(runtime: &Runtime<'_>, frame: Address, code: Address) -> Result<i64, ReadError> {
@@ -330,7 +331,8 @@ impl<'r, 'core> FrameReader<'r, 'core> {
     fn read(&mut self, frame: Address) -> Frame {
         let (space, l) = (&self.runtime.space, &self.runtime.layouts);
         let pointer = |base, field| space.field(base, field).unwrap_or(0);
-        let code = pointer(frame, l.frame.code);
+        let code = frame_code(self.runtime, frame).unwrap_or(0);
+        let function = l.frame.function.and_then(|field| frame_field(self.runtime, frame, field).ok()?);
         let variables = Variables::of(self.runtime, code).unwrap_or_default();
         let flags = space.small(code, l.code.flags).unwrap_or(0);
         let (locals, locals_dict, extra_locals) = match self.variables(frame, code, flags) {
@@ -344,7 +346,7 @@ impl<'r, 'core> FrameReader<'r, 'core> {
         Frame {
             address: frame,
             code,
-            function: l.frame.function.map_or(0, |field| pointer(frame, field)),
+            function: function.map_or(0, |function| function.object),
             globals: pointer(frame, l.frame.globals),
             name: self.text(pointer(code, l.code.name)),
             qualname: self.text(pointer(code, l.code.qualname.unwrap_or(l.code.name))),
@@ -431,11 +433,12 @@ impl<'r, 'core> FrameReader<'r, 'core> {
         self.spend(bytes.saturating_mul(2));
         let start = frame.wrapping_add(u64::from(l.frame.localsplus.offset));
         let values = self.runtime.space.slice(start, bytes)?;
+        let tagged = self.runtime.semantics.tagged_stack;
         let slot = |(index, &(name, kind)): (usize, &(Address, u8))| VariableSlot {
             index: index as u32,
             kind,
             name,
-            value: word(values, index * 8),
+            value: StackRef::decode(word(values, index * 8), tagged).map_or(0, |found| found.object),
         };
         Ok(names.iter().enumerate().map(slot).collect())
     }

@@ -111,6 +111,12 @@ pub fn filled(
     variables: &Variables,
 ) -> Result<Option<u64>, ReadError> {
     let (space, l) = (&runtime.space, &runtime.layouts.frame);
+    // Include/internal/pycore_interpframe_structs.h: since 3.14 the address behind the last word, NULL while running.
+    if let Some(end) = l.stackpointer {
+        let first = frame.wrapping_add(u64::from(l.localsplus.offset));
+        let end = space.field(frame, end)?;
+        return Ok((end != 0).then(|| end.saturating_sub(first) / 8));
+    }
     if let Some(top) = l.stacktop {
         return Ok(u64::try_from(space.signed(frame, top)?).ok());
     }

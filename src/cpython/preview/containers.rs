@@ -20,6 +20,11 @@ impl<'core> Painter<'_, 'core> {
             "dict" => self.dict(object, "{", "}"),
             "set" => self.set_items(object, "{", "}", "set()"),
             "frozenset" => self.set_items(object, "frozenset({", "})", "frozenset()"),
+            // frozendict_repr, Objects/dictobject.c, 3.15.
+            "frozendict" => match DictItems::read(self.runtime, object) {
+                Ok(view) if view.used == 0 => self.push("frozendict()"),
+                _ => self.dict(object, "frozendict({", "})"),
+            },
             "mappingproxy" => {
                 self.push("mappingproxy(");
                 let mapping = field_at(self.runtime, object, "mapping").unwrap_or(0);

@@ -61,11 +61,12 @@ fn items(runtime: &Runtime<'_>, start: Address, length: u64, each: &mut impl FnM
 }
 
 /// Keys and values of a dict (Objects/dictobject.c, `dict_traverse`): keys that are all str are owned, not visited;
-/// keys of a split table belong to the table; values inside an instance are the instance's.
+/// keys of a split table belong to the table; values inside an instance are the instance's, or the dict's where the
+/// instance visits the dict.
 #[inline]
 pub fn dict(runtime: &Runtime<'_>, object: Address, each: &mut impl FnMut(Referent)) -> Result {
     let view = DictItems::read(runtime, object)?;
-    if view.embedded {
+    if view.embedded && !runtime.semantics.shared_dict_visited {
         return Ok(());
     }
     if view.split_values.is_some() {

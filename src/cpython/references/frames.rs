@@ -3,6 +3,8 @@
 use super::{Referent, emit};
 use crate::corefile::{Address, ReadError};
 use crate::cpython::frame::{Variables, filled};
+use crate::cpython::stack_ref::{StackRef, frame_code, frame_field};
+use crate::cpython::types::WalkKind;
 use crate::cpython::words::{ReadField, word};
 use crate::cpython::{Runtime, Slot};
 use crate::graph::EdgeKind;
@@ -34,10 +36,14 @@ pub fn frame_object(runtime: &Runtime<'_>, object: Address, each: &mut impl FnMu
 pub fn generator(runtime: &Runtime<'_>, object: Address, each: &mut impl FnMut(Referent)) -> Result {
     let l = &runtime.layouts.generator;
     let (Some(state), Some(iframe)) = (l.frame_state, l.iframe) else { return Ok(()) };
+    let frame = object.wrapping_add(u64::from(iframe.offset));
     if runtime.space.signed(object, state)? >= i64::from(runtime.semantics.frame_cleared) {
+        // Where references are tagged, the code is visited even then: it was not counted, perhaps (3.14).
+        if runtime.semantics.tagged_stack {
+            emit(each, EdgeKind::Visited, frame_code(runtime, frame)?, Slot::Field("f_code"));
+        }
         return Ok(());
     }
-    let frame = object.wrapping_add(u64::from(iframe.offset));
     interpreter_frame(runtime, frame, each)?;
     let variables = variables(runtime, frame)?;
     match filled(runtime, frame, &variables)? {
@@ -50,14 +56,16 @@ pub fn generator(runtime: &Runtime<'_>, object: Address, each: &mut impl FnMut(R
 /// What `_PyFrame_Traverse` visits (Python/frame.c): no locals while the frame is running.
 fn interpreter_frame(runtime: &Runtime<'_>, frame: Address, each: &mut impl FnMut(Referent)) -> Result {
     let (space, l) = (&runtime.space, &runtime.layouts.frame);
-    for (field, name) in [
-        (l.frame_obj, "frame_obj"),
-        (Some(l.locals), "f_locals"),
-        (l.function, "f_funcobj"),
-        (Some(l.code), "f_code"),
-    ] {
+    for (field, name) in [(l.frame_obj, "frame_obj"), (Some(l.locals), "f_locals")] {
         if let Some(field) = field {
             emit(each, EdgeKind::Visited, space.field(frame, field)?, Slot::Field(name));
+        }
+    }
+    for (field, name) in [(l.function, "f_funcobj"), (Some(l.code), "f_code")] {
+        if let Some(StackRef { object, .. }) =
+            field.map_or(Ok(None), |field| frame_field(runtime, frame, field))?
+        {
+            emit(each, EdgeKind::Visited, object, Slot::Field(name));
         }
     }
     let variables = variables(runtime, frame)?;
@@ -66,7 +74,66 @@ fn interpreter_frame(runtime: &Runtime<'_>, frame: Address, each: &mut impl FnMu
 }
 
 fn variables(runtime: &Runtime<'_>, frame: Address) -> std::result::Result<Variables, ReadError> {
-    Variables::of(runtime, runtime.space.field(frame, runtime.layouts.frame.code)?)
+    Variables::of(runtime, frame_code(runtime, frame)?)
+}
+
+/// Calls `each` with the target of every reference among those visited for `object`, a frame object or a generator
+/// (or another of its kind), that its target's refcount does not count. The collector visits it to see what is alive,
+/// but does not subtract it (Python/gc.c, `_PyGC_VisitStackRef`, 3.14). There are none before 3.14.
+///
+/// # Errors
+/// The frame is not readable.
+pub fn uncounted(
+    runtime: &Runtime<'_>,
+    kind: WalkKind,
+    object: Address,
+    each: &mut impl FnMut(Address),
+) -> Result {
+    if !runtime.semantics.tagged_stack {
+        return Ok(());
+    }
+    let Some((frame, cleared)) = visited_frame(runtime, kind, object)? else { return Ok(()) };
+    let mut report = |found: Option<StackRef>| {
+        if let Some(StackRef { object, counted: false }) = found {
+            each(object);
+        }
+    };
+    let l = &runtime.layouts.frame;
+    report(frame_field(runtime, frame, l.code)?);
+    if cleared {
+        return Ok(());
+    }
+    if let Some(function) = l.function {
+        report(frame_field(runtime, frame, function)?);
+    }
+    let count = filled(runtime, frame, &Variables::default())?.unwrap_or(0);
+    let start = frame.wrapping_add(u64::from(l.localsplus.offset));
+    let words = runtime.space.slice(start, (count.min(MAX_SLOTS) * 8) as usize)?;
+    for index in 0..words.len() / 8 {
+        report(StackRef::decode(word(words, index * 8), true));
+    }
+    Ok(())
+}
+
+/// The frame that the traversal of a frame object or generator visits, and whether only its code is left.
+fn visited_frame(
+    runtime: &Runtime<'_>,
+    kind: WalkKind,
+    object: Address,
+) -> std::result::Result<Option<(Address, bool)>, ReadError> {
+    let (space, l) = (&runtime.space, &runtime.layouts);
+    match (kind, l.frame_object.frame, l.frame.owner, l.generator.frame_state, l.generator.iframe) {
+        (WalkKind::Frame, Some(frame), Some(owner), ..) => {
+            let frame = space.field(object, frame)?;
+            let own = frame != 0 && space.small(frame, owner)? == OWNED_BY_FRAME_OBJECT;
+            Ok(own.then_some((frame, false)))
+        }
+        (WalkKind::Generator, _, _, Some(state), Some(iframe)) => {
+            let cleared = space.signed(object, state)? >= i64::from(runtime.semantics.frame_cleared);
+            Ok(Some((object.wrapping_add(u64::from(iframe.offset)), cleared)))
+        }
+        _ => Ok(None),
+    }
 }
 
 fn locals(
@@ -80,10 +147,13 @@ fn locals(
     if count == 0 {
         return Ok(());
     }
+    let tagged = runtime.semantics.tagged_stack;
     let start = frame.wrapping_add(u64::from(runtime.layouts.frame.localsplus.offset));
     let words = runtime.space.slice(start, (count.min(MAX_SLOTS) * 8) as usize)?;
     for index in 0..words.len() / 8 {
-        emit(each, kind, word(words, index * 8), variables.slot(index as u64));
+        if let Some(StackRef { object, .. }) = StackRef::decode(word(words, index * 8), tagged) {
+            emit(each, kind, object, variables.slot(index as u64));
+        }
     }
     Ok(())
 }

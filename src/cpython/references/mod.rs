@@ -9,7 +9,7 @@ mod frames;
 mod native;
 mod stage;
 
-use super::instance::DictPlace;
+use super::instance::{DictPlace, bytes_of_items};
 use super::semantics::{ManagedDict, ValuesHeader, type_flags};
 use super::types::{TypeInfo, WalkKind};
 use super::words::{ReadField, at, word};
@@ -19,6 +19,7 @@ use crate::graph::EdgeKind;
 use crate::machine::CodeCache;
 
 pub use cross_check::Disagreement;
+pub use frames::uncounted as uncounted_referents;
 pub(in crate::cpython) use native::follow_code;
 pub(in crate::cpython) use stage::Stage;
 
@@ -143,7 +144,11 @@ impl<'r, 'core> References<'r, 'core> {
     ) -> Result<(), ReadError> {
         let parts = &info.parts;
         for member in &parts.slots {
-            let target = self.runtime.space.read_u64(object.wrapping_add(u64::from(member.offset)))?;
+            let mut place = object.wrapping_add(u64::from(member.offset));
+            if member.after_items {
+                place = place.wrapping_add(bytes_of_items(self.runtime, info.address, object)?);
+            }
+            let target = self.runtime.space.read_u64(place)?;
             emit(each, EdgeKind::Visited, target, Slot::SlotMember(member.name));
         }
         match parts.dict {
@@ -305,6 +310,9 @@ fn managed_attributes(
     match managed_place(runtime, info, object)? {
         Attributes::None => {}
         Attributes::Dict(dict) => emit(each, EdgeKind::Visited, dict, Slot::InstanceDict),
+        Attributes::Values { dict, .. } if dict != 0 && runtime.semantics.shared_dict_visited => {
+            emit(each, EdgeKind::Visited, dict, Slot::InstanceDict);
+        }
         Attributes::Values { first, capacity, dict } => {
             let keys = DictTable::read(runtime, info.parts.cached_keys)?;
             let count = capacity.unwrap_or(keys.nentries as u32) as usize;

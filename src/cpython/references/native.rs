@@ -149,13 +149,15 @@ pub fn module_state(
     each: &mut impl FnMut(Referent),
 ) -> Result<(), Gap> {
     let (space, l) = (&runtime.space, &runtime.layouts);
-    let Some(field) = l.module.def else { return Ok(()) };
-    let def = space.field(object, field)?;
-    if def == 0 {
-        return Ok(());
-    }
-    let size = space.signed(def, l.module_def.size_of_state)?;
-    let traverse = space.field(def, l.module_def.traverse)?;
+    // Since 3.15 the module itself knows, as it may have been made without a definition (PEP 793).
+    let (size, traverse) = match (l.module.state_size, l.module.state_traverse, l.module.def) {
+        (Some(size), Some(traverse), _) => (space.signed(object, size)?, space.field(object, traverse)?),
+        (_, _, Some(field)) => match space.field(object, field)? {
+            0 => return Ok(()),
+            def => (space.signed(def, l.module_def.size_of_state)?, space.field(def, l.module_def.traverse)?),
+        },
+        _ => return Ok(()),
+    };
     let state = space.field(object, l.module.state)?;
     if traverse == 0 || (size > 0 && state == 0) {
         return Ok(());

@@ -62,7 +62,7 @@ fn a_python_that_is_too_old_or_unknown() {
         let core = fixture.core.with_word_replaced(constant(numbers[1]), constant(minor));
         let (_directory, path) = file(core.bytes());
         let (layout, core) = (fixture.layout.to_str().expect("a path"), path.to_str().expect("a path"));
-        refused(&["overview", "--layout", layout, core], &[&format!("3.{minor}."), "3.11, 3.12 and 3.13"]);
+        refused(&["overview", "--layout", layout, core], &[&format!("3.{minor}."), "3.11 to 3.15"]);
     }
 }
 
