@@ -9,7 +9,8 @@ use crate::heap::{Census, HeapGraph, build_graph, census};
 use crate::layout::Table;
 use crate::report::{CoreIdentity, Coverage};
 use anyhow::{Context, bail};
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 /// Files of one run. Owns every mapping; the rest borrows from it.
 #[derive(Debug)]
@@ -50,6 +51,7 @@ impl Opened {
             sysroot: common.sysroot.clone(),
             debug_dirs: common.debug_dir.clone(),
             core_only: common.core_only,
+            debuginfod_caches: debuginfod_caches(&|name| std::env::var_os(name)),
         };
         check_exists(common)?;
         progress.phase("opening the core and its modules");
@@ -133,6 +135,19 @@ fn wrong_executable(inputs: &Inputs, common: &Common) -> Option<String> {
     ))
 }
 
+/// Where a debuginfod client keeps its files (elfutils, debuginfod_find_debuginfo(3), "CACHE"): only what it has downloaded
+/// before is used. `variable` gives a variable of the environment.
+fn debuginfod_caches(variable: &dyn Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(only) = set("DEBUGINFOD_CACHE_PATH") {
+        return vec![only];
+    }
+    let home = set("HOME");
+    let cache = set("XDG_CACHE_HOME").or_else(|| Some(home.as_ref()?.join(".cache")));
+    let current = cache.map(|cache| cache.join("debuginfod_client"));
+    current.into_iter().chain(home.map(|home| home.join(".debuginfod_client_cache"))).collect()
+}
+
 /// A misspelt directory would only show as modules that are not found.
 fn check_exists(common: &Common) -> anyhow::Result<()> {
     let named = [("--exe", common.exe.as_ref()), ("--sysroot", common.sysroot.as_ref())];
@@ -152,4 +167,24 @@ fn read_table(path: &Path) -> anyhow::Result<Table> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the layout table {}; {advice}", path.display()))?;
     Table::parse(&text).with_context(|| format!("{} is no layout table; {advice}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_of_debuginfod_is_where_its_clients_put_it() {
+        let caches = |set: &[(&str, &str)]| {
+            let variable = |name: &str| {
+                set.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
+            };
+            debuginfod_caches(&variable).iter().map(|path| path.display().to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(caches(&[]), Vec::<String>::new());
+        let old = "/h/.debuginfod_client_cache";
+        assert_eq!(caches(&[("HOME", "/h")]), ["/h/.cache/debuginfod_client", old]);
+        assert_eq!(caches(&[("HOME", "/h"), ("XDG_CACHE_HOME", "/x")]), ["/x/debuginfod_client", old]);
+        assert_eq!(caches(&[("HOME", "/h"), ("DEBUGINFOD_CACHE_PATH", "/d")]), ["/d"]);
+    }
 }

@@ -32,6 +32,28 @@ const SH_INFO_OFFSET: u64 = 44;
 pub enum Machine {
     /// AMD64 / Intel 64.
     X86_64,
+    /// 64-bit ARM.
+    Aarch64,
+}
+
+impl Machine {
+    /// The machine of an ELF file's `e_machine`; `None` for those whose registers and notes are not known here.
+    fn of_elf(e_machine: u16) -> Option<Machine> {
+        match e_machine {
+            EM_X86_64 => Some(Machine::X86_64),
+            EM_AARCH64 => Some(Machine::Aarch64),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Machine::X86_64 => "x86-64",
+            Machine::Aarch64 => "AArch64",
+        })
+    }
 }
 
 /// Who wrote the core file.
@@ -112,7 +134,7 @@ impl CoreFile {
     /// Any [`CoreError`]. A file cut off after its headers is not an error: see [`CoreFile::truncation`].
     pub(super) fn open(path: &Path) -> Result<CoreFile, CoreError> {
         let file = MappedFile::open(path)?;
-        let headers = core_headers(&file)?;
+        let (headers, machine) = core_headers(&file)?;
         let truncation = truncation(&headers, file.bytes().len() as u64);
         let segments: Vec<Segment> = headers.loads().map(segment).collect();
         if segments.is_empty() {
@@ -120,7 +142,7 @@ impl CoreFile {
         }
         let notes: Vec<NoteRange> = headers.notes().map(note_range).collect();
         let maker = maker(&headers, &notes, file.bytes());
-        Ok(CoreFile { file, machine: Machine::X86_64, segments, notes, truncation, maker })
+        Ok(CoreFile { file, machine, segments, notes, truncation, maker })
     }
 
     /// The path the core was opened by.
@@ -259,7 +281,7 @@ fn program_headers(bytes: &[u8], header: &Header, declared: u64) -> Vec<ProgramH
 }
 
 /// Headers of a core of a supported machine, or the reason why it is not one.
-fn core_headers(file: &MappedFile) -> Result<ElfHeaders, CoreError> {
+fn core_headers(file: &MappedFile) -> Result<(ElfHeaders, Machine), CoreError> {
     let path = file.path().to_owned();
     let actual = file.bytes().len() as u64;
     if actual == 0 {
@@ -274,11 +296,11 @@ fn core_headers(file: &MappedFile) -> Result<ElfHeaders, CoreError> {
             return Err(CoreError::HeadersCutOff { path, expected: needs, actual });
         }
     };
-    match (headers.header.e_type, headers.header.e_machine) {
-        (ET_CORE, EM_X86_64) => Ok(headers),
-        (ET_CORE, EM_AARCH64) => Err(CoreError::Aarch64 { path }),
-        (ET_CORE, machine) => Err(CoreError::UnsupportedMachine { path, machine }),
-        (kind, _) => Err(CoreError::NotCore { path, kind }),
+    let (kind, machine) = (headers.header.e_type, headers.header.e_machine);
+    match Machine::of_elf(machine) {
+        _ if kind != ET_CORE => Err(CoreError::NotCore { path, kind }),
+        Some(machine) => Ok((headers, machine)),
+        None => Err(CoreError::UnsupportedMachine { path, machine }),
     }
 }
 

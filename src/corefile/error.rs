@@ -75,7 +75,7 @@ pub enum CoreError {
         path: PathBuf,
     },
     /// Big-endian ELF.
-    #[error("{} is a big-endian ELF file; only little-endian x86-64 cores are supported", path.display())]
+    #[error("{} is a big-endian ELF file; only little-endian cores are supported", path.display())]
     NotLittleEndian {
         /// The file as it was named.
         path: PathBuf,
@@ -88,14 +88,8 @@ pub enum CoreError {
         /// `e_type` of its header (ELF specification, "ELF Header").
         kind: u16,
     },
-    /// A core of an AArch64 process.
-    #[error("{} is a core of an AArch64 process; only x86-64 is supported so far", path.display())]
-    Aarch64 {
-        /// The file as it was named.
-        path: PathBuf,
-    },
     /// A core of any other machine.
-    #[error("{} is a core for ELF machine {machine}; only x86-64 (62) is supported", path.display())]
+    #[error("{} is a core for ELF machine {machine}; only x86-64 (62) and AArch64 (183) are supported", path.display())]
     UnsupportedMachine {
         /// The file as it was named.
         path: PathBuf,

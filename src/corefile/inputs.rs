@@ -3,21 +3,28 @@
 //! Knows which module is the program; refuses to keep anything but the mappings and their tables.
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::address_space::AddressSpace;
+use super::build_id::BuildId;
+use super::debug_search;
 use super::elf::CoreFile;
 use super::error::CoreError;
 use super::kept::Kept;
+use super::link_map;
+use super::mapped_file::MappedFile;
 use super::module_search::{self, SearchOptions};
-use super::modules::{LoadedFile, Module, loaded_files};
+use super::modules::{LoadedFile, Module, PAGE, loaded_files};
 use super::notes::Notes;
 use super::splice;
 
 /// Auxiliary vector types (Linux, include/uapi/linux/auxvec.h).
 const AT_PHDR: u64 = 3;
+const AT_PAGESZ: u64 = 6;
 const AT_ENTRY: u64 = 9;
 const AT_EXECFN: u64 = 31;
+/// The largest page of a supported machine.
+const MOST_PAGE: u64 = 64 << 10;
 /// Longest path read from the process' memory (`PATH_MAX`).
 const LONGEST_PATH: usize = 4096;
 /// How much larger than the bytes it is made of a module image may be, for the parts between them.
@@ -30,6 +37,8 @@ pub struct Inputs {
     notes: Notes,
     modules: Vec<Module>,
     expanded: Kept<Box<[u8]>>,
+    options: SearchOptions,
+    found_later: Kept<MappedFile>,
 }
 
 impl Inputs {
@@ -42,14 +51,26 @@ impl Inputs {
         let core = CoreFile::open(core)?;
         let notes = Notes::read(&core);
         let memory = splice::address_space(&core, &[]);
-        let loaded = loaded_files(&notes.files, &memory);
+        let page = page_size(&notes);
+        let listed = match notes.files.as_slice() {
+            [] => link_map::file_mappings(&notes, &memory, options, page),
+            files => files.to_vec(),
+        };
+        let loaded = loaded_files(&listed, &memory, page);
         let executable = executable(&loaded, &notes, &memory);
         let modules = loaded.into_iter().enumerate();
         let modules = modules
             .map(|(index, loaded)| module_search::find(loaded, executable == Some(index), &memory, options))
             .collect();
         drop(memory);
-        Ok(Inputs { core, notes, modules, expanded: Kept::default() })
+        Ok(Inputs {
+            core,
+            notes,
+            modules,
+            expanded: Kept::default(),
+            options: options.clone(),
+            found_later: Kept::default(),
+        })
     }
 
     /// The core file.
@@ -82,6 +103,49 @@ impl Inputs {
         &self.expanded
     }
 
+    /// The file that the debug information in the file `from` names by a path and a build-id. `has_id` may accept a file
+    /// whose build-id is another one, by another mark.
+    ///
+    /// # Errors
+    /// Where it was looked for.
+    pub fn supplementary_file(
+        &self,
+        from: &Path,
+        name: &str,
+        id: &[u8],
+        has_id: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<&MappedFile, Vec<PathBuf>> {
+        let wanted = BuildId::new(id);
+        let right = |file: &MappedFile| {
+            let found = module_search::build_id_of_file(file.bytes());
+            (found.is_some() && found == wanted) || has_id(file.bytes())
+        };
+        // Many modules share one such file.
+        if let Some(file) = self.found_later.iter().find(|file| right(file)) {
+            return Ok(file);
+        }
+        let places = debug_search::supplementary_places(from, name, wanted.as_ref(), &self.options);
+        let found = places.iter().filter_map(|place| MappedFile::open_as_is(place).ok()).find(right);
+        found.and_then(|file| self.found_later.keep(file)).ok_or(places)
+    }
+
+    /// Files that may hold the split unit `name`, which was compiled in `directory` for the program `program`. Nothing
+    /// is known of them but their names: the unit's id must tell.
+    pub fn split_files(&self, program: &Path, name: &str, directory: Option<&str>) -> Vec<&MappedFile> {
+        let places = debug_search::split_places(program, name, directory, &self.options);
+        let files = places.iter().filter_map(|place| MappedFile::open_as_is(place).ok());
+        files.filter_map(|file| self.found_later.keep(file)).collect()
+    }
+
+    /// The package of split units of a module; the ids of its units must tell whether it is the right one.
+    pub fn split_package(&self, module: &Module) -> Option<&MappedFile> {
+        let files: Vec<&Path> =
+            module.file().into_iter().chain(module.debug_file()).map(MappedFile::path).collect();
+        let places = debug_search::package_places(&files, &self.options);
+        let mut packages = places.iter().filter_map(|place| MappedFile::open_as_is(place).ok());
+        self.found_later.keep(packages.next()?)
+    }
+
     /// Builds the address space. This takes time; do it once and share it.
     pub fn space(&self) -> AddressSpace<'_> {
         splice::address_space(&self.core, &self.modules)
@@ -95,6 +159,12 @@ impl Inputs {
     pub fn module_image(&self, module: &Module) -> Option<Cow<'_, [u8]>> {
         image(&splice::address_space(&self.core, &[]), module)
     }
+}
+
+/// The process' page size: AArch64 kernels are built with pages of 4, 16 or 64 KiB.
+fn page_size(notes: &Notes) -> u64 {
+    let told = notes.auxv_value(AT_PAGESZ).filter(|size| size.is_power_of_two());
+    told.filter(|size| (PAGE..=MOST_PAGE).contains(size)).unwrap_or(PAGE)
 }
 
 fn image<'core>(core: &AddressSpace<'core>, module: &Module) -> Option<Cow<'core, [u8]>> {

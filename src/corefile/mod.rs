@@ -7,10 +7,12 @@
 
 mod address_space;
 mod build_id;
+mod debug_search;
 mod elf;
 mod error;
 mod inputs;
 mod kept;
+mod link_map;
 mod mapped_file;
 mod module_search;
 mod modules;
@@ -23,6 +25,7 @@ mod tests;
 
 pub use address_space::{AddressSpace, Piece, PieceSource};
 pub use build_id::BuildId;
+pub use debug_search::DebugSource;
 pub use elf::{CoreFile, CoreMaker, Machine, Segment, Truncation};
 pub use error::{CoreError, ReadError};
 pub use inputs::Inputs;

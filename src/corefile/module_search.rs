@@ -13,14 +13,15 @@ use goblin::elf::section_header::{SHF_EXECINSTR, SHT_NOBITS, SHT_NOTE};
 use super::Address;
 use super::address_space::AddressSpace;
 use super::build_id::BuildId;
+use super::debug_search::{self, DebugFile, DebugSource, debug_dirs};
 use super::elf::{ElfHeaders, clipped};
 use super::mapped_file::MappedFile;
 use super::modules::{
     HeadersInCore, LoadedFile, Module, ModuleStatus, PAGE, flags_of_page, load_bias, loads, memory_end,
 };
 
-/// Directory of build-id links that distributions install debug files to.
-const SYSTEM_DEBUG_DIR: &str = "usr/lib/debug";
+/// Symbolic links followed on the way to one file (`MAXSYMLINKS` of Linux).
+const MOST_LINKS: u32 = 40;
 /// Bytes of a page that may differ before it is another page: breakpoints are patched into code.
 const PATCHED_BYTES: usize = 16;
 /// Mapped paths under these are no files that could be found again.
@@ -33,10 +34,12 @@ pub struct SearchOptions {
     pub exe: Option<PathBuf>,
     /// A directory that holds the file system of the machine the core comes from.
     pub sysroot: Option<PathBuf>,
-    /// Directories with a `.build-id` tree of separate debug files.
+    /// Directories with separate debug files, by build-id (`.build-id`) or by the paths of their programs.
     pub debug_dirs: Vec<PathBuf>,
     /// Look nowhere: what the core itself holds must do.
     pub core_only: bool,
+    /// Directories where a debuginfod client keeps what it has downloaded, each file by the build-id.
+    pub debuginfod_caches: Vec<PathBuf>,
 }
 
 /// Finds the file of one load. `core` is the memory the core alone has.
@@ -66,7 +69,11 @@ pub(super) fn find(
         None => (None, refused.unwrap_or(ModuleStatus::Missing { tried })),
     };
     let wanted = build_id.clone().or_else(|| file.as_ref().and_then(|file| build_id_of_file(file.bytes())));
-    let debug_file = debug_file.or_else(|| debug_file_by_id(wanted.as_ref()?, options));
+    let mut debug_tried = Vec::new();
+    let debug_file = debug_file.map(|file| DebugFile { file, source: DebugSource::InPlace });
+    let debug_file = debug_file.or_else(|| {
+        debug_search::separate(wanted.as_ref(), file.as_ref(), &loaded.path, options, &mut debug_tried)
+    });
     let placement = Placement::of(&loaded, file.as_ref());
     Module {
         start: loaded.start(),
@@ -78,7 +85,9 @@ pub(super) fn find(
         status,
         file,
         debug_file,
+        debug_tried,
         image_in_core,
+        page: loaded.page,
         path: loaded.path,
         deleted: loaded.deleted,
         mappings: loaded.mappings,
@@ -102,8 +111,8 @@ impl Placement {
         let Some(elf) = headers else {
             return Placement { bias: loaded.start(), end: loaded.mapped_end(), loads: Vec::new() };
         };
-        let bias = load_bias(elf, &loaded.mappings);
-        let end = loaded.mapped_end().max(memory_end(elf, bias));
+        let bias = load_bias(elf, &loaded.mappings, loaded.page);
+        let end = loaded.mapped_end().max(memory_end(elf, bias, loaded.page));
         Placement { bias, end, loads: loads(elf) }
     }
 }
@@ -213,35 +222,59 @@ fn candidates(
     }
     let on_disk = path.starts_with('/') && !NOT_ON_DISK.iter().any(|prefix| path.starts_with(prefix));
     if on_disk {
-        candidates.extend(options.sysroot.as_ref().map(|sysroot| below(sysroot, path)));
+        if let Some(sysroot) = &options.sysroot {
+            candidates.push(below(sysroot, path));
+            candidates.extend(process.into_iter().flat_map(|_| below_from_outside(sysroot, path)));
+        }
         candidates.push(PathBuf::from(path));
     }
     if let Some(entry) = process.and_then(BuildId::directory_entry) {
-        candidates.extend(build_id_dirs(options).map(|dir| dir.join(&entry)));
+        candidates.extend(debug_dirs(options).iter().map(|dir| dir.join(".build-id").join(&entry)));
+    }
+    if let Some(id) = process {
+        let caches = options.debuginfod_caches.iter();
+        candidates.extend(caches.map(|cache| cache.join(id.to_string()).join("executable")));
     }
     candidates
 }
 
-/// `path` of the process inside a sysroot. Its `..` components are dropped: a core must not reach outside.
-fn below(sysroot: &Path, path: &str) -> PathBuf {
-    let parts = path.split('/').filter(|part| !matches!(*part, "" | "." | ".."));
-    parts.fold(sysroot.to_owned(), |joined, part| joined.join(part))
+/// Files in a sysroot for a path as it was seen from outside of it: `gcore` names the files of a container or a chroot as
+/// its own user would. The directories before the sysroot's are unknown, so each that may be dropped is; only a
+/// build-id can tell whether that was right.
+fn below_from_outside<'a>(sysroot: &'a Path, path: &'a str) -> impl Iterator<Item = PathBuf> + 'a {
+    let parts = path.match_indices('/').skip(1);
+    let inside = parts.filter_map(|(at, _)| path.get(at..)).map(|rest| below(sysroot, rest));
+    inside.filter(|candidate| candidate.is_file())
 }
 
-fn build_id_dirs(options: &SearchOptions) -> impl Iterator<Item = PathBuf> {
-    let root = options.sysroot.clone().unwrap_or_else(|| PathBuf::from("/"));
-    let dirs = options.debug_dirs.iter().cloned().chain([root.join(SYSTEM_DEBUG_DIR)]);
-    dirs.map(|dir| dir.join(".build-id"))
-}
-
-fn debug_file_by_id(build_id: &BuildId, options: &SearchOptions) -> Option<MappedFile> {
-    if options.core_only {
-        return None;
+/// `path` of the process inside a sysroot. Symbolic links are followed as the process would have followed them: neither an
+/// absolute link nor `..` leads out.
+pub(super) fn below(sysroot: &Path, path: &str) -> PathBuf {
+    let mut inside = PathBuf::new();
+    let mut pending: Vec<String> = path.rsplit('/').map(str::to_owned).collect();
+    let mut links = 0;
+    while let Some(part) = pending.pop() {
+        match part.as_str() {
+            "" | "." => continue,
+            ".." => {
+                inside.pop();
+                continue;
+            }
+            _ => {}
+        }
+        let target = std::fs::read_link(sysroot.join(&inside).join(&part)).ok();
+        match target.as_ref().and_then(|target| target.to_str()).filter(|_| links < MOST_LINKS) {
+            Some(target) => {
+                links += 1;
+                if target.starts_with('/') {
+                    inside = PathBuf::new();
+                }
+                pending.extend(target.rsplit('/').map(str::to_owned));
+            }
+            None => inside.push(part),
+        }
     }
-    let mut entry = build_id.directory_entry()?.into_os_string();
-    entry.push(".debug");
-    let mut files = build_id_dirs(options).filter_map(|dir| MappedFile::open_as_is(&dir.join(&entry)).ok());
-    files.find(|file| build_id_of_file(file.bytes()).as_ref() == Some(build_id))
+    sysroot.join(inside)
 }
 
 /// The build-id in an ELF file: in a section (a separate debug file keeps its note sections, but its program
@@ -260,7 +293,7 @@ pub(super) fn build_id_of_file(bytes: &[u8]) -> Option<BuildId> {
 }
 
 /// The section headers, or none if their table does not fit.
-fn sections(bytes: &[u8], headers: &ElfHeaders) -> Vec<SectionHeader> {
+pub(super) fn sections(bytes: &[u8], headers: &ElfHeaders) -> Vec<SectionHeader> {
     let (offset, count) = (headers.header.e_shoff, usize::from(headers.header.e_shnum));
     if offset == 0 || count == 0 || offset > bytes.len() as u64 {
         return Vec::new();
@@ -285,7 +318,7 @@ struct Comparison {
 /// Compares every page of the file that is in the core and that nobody writes: relocated data differs.
 fn compare(loaded: &LoadedFile, core: &AddressSpace<'_>, file: &[u8], headers: &ElfHeaders) -> Comparison {
     let loads = loads(headers);
-    let bias = load_bias(headers, &loaded.mappings);
+    let bias = load_bias(headers, &loaded.mappings, loaded.page);
     let mut equal_pages = 0;
     for mapping in &loaded.mappings {
         let mut address = mapping.start;
@@ -299,7 +332,7 @@ fn compare(loaded: &LoadedFile, core: &AddressSpace<'_>, file: &[u8], headers: &
                 continue;
             }
             let offset = mapping.file_offset.saturating_add(address - mapping.start);
-            let flags = flags_of_page(&loads, bias, address);
+            let flags = flags_of_page(&loads, bias, address, loaded.page);
             if flags != 0 && flags & PF_W == 0 {
                 match page_equals(core, address, clipped(file, offset, PAGE)) {
                     Some(true) => equal_pages += 1,

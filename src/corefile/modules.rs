@@ -11,13 +11,14 @@ use goblin::elf::program_header::ProgramHeader;
 use super::Address;
 use super::address_space::AddressSpace;
 use super::build_id::BuildId;
+use super::debug_search::{DebugFile, DebugSource};
 use super::elf::{ElfHeaders, HeaderError};
 use super::mapped_file::MappedFile;
 use super::notes::FileMapping;
 
 /// What the kernel appends to the path of a file that is mapped and no longer has that name.
 const DELETED: &str = " (deleted)";
-/// Page size of x86-64.
+/// The smallest page that a supported machine has.
 pub(super) const PAGE: u64 = 4096;
 /// Most `PT_LOAD`s of a module that are looked at; linkers write two to six.
 const MOST_LOADS: usize = 64;
@@ -77,8 +78,10 @@ pub struct Module {
     pub(super) mappings: Vec<FileMapping>,
     pub(super) loads: Vec<ProgramHeader>,
     pub(super) file: Option<MappedFile>,
-    pub(super) debug_file: Option<MappedFile>,
+    pub(super) debug_file: Option<DebugFile>,
+    pub(super) debug_tried: Vec<PathBuf>,
     pub(super) image_in_core: bool,
+    pub(super) page: u64,
 }
 
 impl Module {
@@ -102,9 +105,19 @@ impl Module {
         self.file.as_ref().map(MappedFile::bytes)
     }
 
-    /// The separate debug file, found by build-id.
+    /// The separate debug file, known to be the right one by its build-id or its checksum.
     pub fn debug_file(&self) -> Option<&MappedFile> {
-        self.debug_file.as_ref()
+        self.debug_file.as_ref().map(|found| &found.file)
+    }
+
+    /// How that file was found.
+    pub fn debug_source(&self) -> Option<DebugSource> {
+        self.debug_file.as_ref().map(|found| found.source)
+    }
+
+    /// Where a separate debug file was looked for in vain.
+    pub fn debug_tried(&self) -> &[PathBuf] {
+        &self.debug_tried
     }
 
     /// The module's file mappings, in address order.
@@ -120,18 +133,20 @@ impl Module {
 
     /// Permissions (`PF_*`) the module's own headers give to an address; 0 if they are not known.
     pub(super) fn flags_at(&self, address: Address) -> u32 {
-        flags_of_page(&self.loads, self.load_bias, address)
+        flags_of_page(&self.loads, self.load_bias, address, self.page)
     }
 }
 
 /// Permissions of the page of an address by the headers of the module loaded there. By address and not by
-/// file offset: segments with different permissions share pages of the file, but never of memory.
-pub(super) fn flags_of_page(loads: &[ProgramHeader], bias: u64, address: Address) -> u32 {
-    let page = address / PAGE;
+/// file offset: segments with different permissions share pages of the file, but never of memory. `page` is the
+/// process' page size.
+pub(super) fn flags_of_page(loads: &[ProgramHeader], bias: u64, address: Address, page: u64) -> u32 {
+    let size = page.max(1);
+    let page = address / size;
     let covers = |load: &&ProgramHeader| {
         let first = bias.wrapping_add(load.p_vaddr);
         let last = first.saturating_add(load.p_filesz.saturating_sub(1));
-        load.p_filesz > 0 && (first / PAGE..=last / PAGE).contains(&page)
+        load.p_filesz > 0 && (first / size..=last / size).contains(&page)
     };
     loads.iter().filter(covers).fold(0, |flags, load| flags | load.p_flags)
 }
@@ -153,11 +168,13 @@ pub(super) struct LoadedFile {
     pub(super) deleted: bool,
     pub(super) mappings: Vec<FileMapping>,
     pub(super) headers: HeadersInCore,
+    /// Size of a page of the process.
+    pub(super) page: u64,
     span_end: Address,
 }
 
-/// Groups the mapped files into loads. `core` is the memory the core alone has.
-pub(super) fn loaded_files(files: &[FileMapping], core: &AddressSpace<'_>) -> Vec<LoadedFile> {
+/// Groups the mapped files into loads. `core` is the memory the core alone has, `page` the process' page size.
+pub(super) fn loaded_files(files: &[FileMapping], core: &AddressSpace<'_>, page: u64) -> Vec<LoadedFile> {
     let mut files: Vec<&FileMapping> = files.iter().filter(|file| file.start < file.end).collect();
     files.sort_by_key(|file| file.start);
     let mut free = 0;
@@ -178,22 +195,22 @@ pub(super) fn loaded_files(files: &[FileMapping], core: &AddressSpace<'_>) -> Ve
             continue;
         }
         latest_by_path.insert(file.path.as_str(), loaded.len());
-        loaded.push(LoadedFile::new(file, core));
+        loaded.push(LoadedFile::new(file, core, page));
     }
     loaded
 }
 
 impl LoadedFile {
-    fn new(first: &FileMapping, core: &AddressSpace<'_>) -> LoadedFile {
+    fn new(first: &FileMapping, core: &AddressSpace<'_>, page: u64) -> LoadedFile {
         let headers = headers_in_core(first, core);
         let name = first.path.strip_suffix(DELETED);
         let mappings = vec![first.clone()];
         let span_end = match &headers {
-            HeadersInCore::Elf(elf) => memory_end(elf, load_bias(elf, &mappings)),
+            HeadersInCore::Elf(elf) => memory_end(elf, load_bias(elf, &mappings, page), page),
             _ => first.start,
         };
         let path = name.unwrap_or(&first.path).to_owned();
-        LoadedFile { path, deleted: name.is_some(), mappings, headers, span_end }
+        LoadedFile { path, deleted: name.is_some(), mappings, headers, page, span_end }
     }
 
     /// Whether a later mapping of the same path is part of this load, and not the file mapped once more (by
@@ -232,7 +249,7 @@ impl LoadedFile {
     /// The build-id in the process' memory: outer `None` if that memory is not in the core.
     pub(super) fn build_id_in_core(&self, core: &AddressSpace<'_>) -> Option<Option<BuildId>> {
         let HeadersInCore::Elf(elf) = &self.headers else { return None };
-        let bias = load_bias(elf, &self.mappings);
+        let bias = load_bias(elf, &self.mappings, self.page);
         let mut all_present = true;
         for note in elf.notes() {
             let address = bias.wrapping_add(note.p_vaddr);
@@ -262,13 +279,13 @@ fn headers_in_core(first: &FileMapping, core: &AddressSpace<'_>) -> HeadersInCor
 
 /// What to add to the file's addresses: 0 for a program linked to fixed addresses, else by where the first
 /// mapping that a `PT_LOAD` covers went.
-pub(super) fn load_bias(elf: &ElfHeaders, mappings: &[FileMapping]) -> u64 {
+pub(super) fn load_bias(elf: &ElfHeaders, mappings: &[FileMapping], page: u64) -> u64 {
     if elf.header.e_type == ET_EXEC {
         return 0;
     }
     for mapping in mappings {
         let load = elf.loads().find(|load| {
-            let first_page = load.p_offset - load.p_offset % PAGE;
+            let first_page = load.p_offset - load.p_offset.checked_rem(page).unwrap_or(0);
             (first_page..load.p_offset.saturating_add(load.p_filesz)).contains(&mapping.file_offset)
         });
         if let Some(load) = load {
@@ -286,7 +303,7 @@ pub(super) fn loads(elf: &ElfHeaders) -> Vec<ProgramHeader> {
 }
 
 /// First address after the last segment, rounded up to a page.
-pub(super) fn memory_end(elf: &ElfHeaders, bias: u64) -> Address {
+pub(super) fn memory_end(elf: &ElfHeaders, bias: u64, page: u64) -> Address {
     let ends = elf.loads().map(|load| bias.wrapping_add(load.p_vaddr).saturating_add(load.p_memsz));
-    ends.max().map_or(0, |end| end.checked_next_multiple_of(PAGE).unwrap_or(Address::MAX))
+    ends.max().map_or(0, |end| end.checked_next_multiple_of(page.max(1)).unwrap_or(Address::MAX))
 }

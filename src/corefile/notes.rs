@@ -13,6 +13,7 @@ pub(super) const NT_PRPSINFO: u32 = 3;
 const NT_AUXV: u32 = 6;
 const NT_SIGINFO: u32 = 0x5349_4749;
 const NT_FILE: u32 = 0x4649_4c45;
+const NT_ARM_TLS: u32 = 0x401;
 
 /// Size of a note's header: name size, content size, type.
 const NOTE_HEADER: usize = 12;
@@ -94,9 +95,12 @@ impl Notes {
             notes.complete &= segment.complete;
             let mut reader = NoteReader::new(segment.bytes, segment.align);
             for note in &mut reader {
-                if note.name == b"CORE" && notes.add(core.machine(), note).is_none() {
-                    notes.complete = false;
-                }
+                let taken = match note.name {
+                    b"CORE" => notes.add(core.machine(), note),
+                    b"LINUX" => notes.add_registers(core.machine(), note),
+                    _ => Some(()),
+                };
+                notes.complete &= taken.is_some();
             }
             notes.complete &= reader.ended_cleanly();
         }
@@ -125,9 +129,17 @@ impl Notes {
         }
         Some(())
     }
+
+    /// Takes in registers that have a note of their own: they belong to the thread whose `NT_PRSTATUS` came last.
+    fn add_registers(&mut self, machine: Machine, note: Note<'_>) -> Option<()> {
+        match (machine, note.kind, self.threads.last_mut()) {
+            (Machine::Aarch64, NT_ARM_TLS, Some(thread)) => thread.registers.add_arm_tls(note.content),
+            _ => Some(()),
+        }
+    }
 }
 
-/// `struct elf_prstatus` of x86-64 (Linux, include/linux/elfcore.h).
+/// `struct elf_prstatus` of 64-bit machines, which differ in the registers only (Linux, include/linux/elfcore.h).
 fn thread(machine: Machine, content: &[u8]) -> Option<ThreadNote> {
     const CURRENT_SIGNAL: usize = 12;
     const TID: usize = 32;

@@ -12,9 +12,9 @@ const TOP_SHIFT: u32 = 30;
 const LEAF_SHIFT: u32 = 20;
 /// Entries of a leaf.
 const LEAF_ENTRIES: usize = 1 << (TOP_SHIFT - LEAF_SHIFT);
-/// User addresses on x86-64 with four-level page tables lie below this; what lies above (the vsyscall page,
-/// five-level tables) shares one entry.
-const TOP_LIMIT: Address = 1 << 47;
+/// User addresses lie below this: 47 bits on x86-64 with four-level page tables, 48 on AArch64. What lies above
+/// (the vsyscall page, larger page tables) shares one entry.
+const TOP_LIMIT: Address = 1 << 48;
 /// A GiB with no more pieces than this needs no leaf.
 const FEW: usize = 4;
 /// Marks an entry of the top level that names a leaf and not a piece.

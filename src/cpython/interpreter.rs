@@ -52,7 +52,7 @@ pub struct Gil {
 pub struct ThreadState {
     /// Its `PyThreadState`.
     pub address: Address,
-    /// `pthread_self()`: also the thread's `fs_base` on x86-64 glibc.
+    /// `pthread_self()`: see [`Registers::is_pthread`](crate::corefile::Registers::is_pthread).
     pub thread_id: u64,
     /// The kernel's thread id.
     pub native_id: Option<u64>,

@@ -40,7 +40,7 @@ impl Runtime<'_> {
         let header = vec![
             ("producer".to_owned(), concat!("exuvia ", env!("CARGO_PKG_VERSION")).to_owned()),
             ("python".to_owned(), self.semantics.version.to_string()),
-            ("machine".to_owned(), "x86-64".to_owned()),
+            ("machine".to_owned(), self.binaries.machine().to_string()),
         ];
         let module = TableModule {
             name: self.module_name.clone(),

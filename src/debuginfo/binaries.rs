@@ -2,8 +2,9 @@
 //!
 //! Knows which module an address lies in and what its file says of it; refuses to know what any symbol is for.
 
-use super::{DwarfIndex, ElfImage, Symbols};
-use crate::corefile::{Address, Inputs, Kept, MappedFile, Module};
+use super::{Companions, DwarfIndex, ElfImage, SplitUnit, SupplementaryLink, Symbols};
+use crate::corefile::{Address, Inputs, Machine, MappedFile, Module};
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 /// All mapped modules, in the order of [`Inputs::modules`].
@@ -12,7 +13,7 @@ pub struct Binaries<'core> {
     entries: Vec<Binary<'core>>,
     symbols: Vec<OnceLock<Option<Symbols<'core>>>>,
     dwarf: Vec<OnceLock<Result<DwarfIndex<'core>, String>>>,
-    expanded: &'core Kept<Box<[u8]>>,
+    inputs: &'core Inputs,
 }
 
 /// One module with the file it was loaded from.
@@ -22,10 +23,10 @@ pub struct Binary<'core> {
     pub module: &'core Module,
 }
 
-/// What a relocation binds a slot of the global offset table to.
-const R_X86_64_JUMP_SLOT: u32 = 7;
-/// Likewise, for slots that are not called lazily.
-const R_X86_64_GLOB_DAT: u32 = 6;
+/// Relocations that bind a slot of the global offset table to a symbol: `GLOB_DAT`, and `JUMP_SLOT` for slots that are
+/// called lazily.
+const X86_64_SLOTS: [u32; 2] = [6, 7];
+const AARCH64_SLOTS: [u32; 2] = [1025, 1026];
 
 impl<'core> Binaries<'core> {
     /// The modules of `inputs`. Nothing is parsed yet.
@@ -33,7 +34,12 @@ impl<'core> Binaries<'core> {
         let entries: Vec<_> = inputs.modules().iter().map(|module| Binary { module }).collect();
         let symbols = entries.iter().map(|_| OnceLock::new()).collect();
         let dwarf = entries.iter().map(|_| OnceLock::new()).collect();
-        Self { entries, symbols, dwarf, expanded: inputs.expanded() }
+        Self { entries, symbols, dwarf, inputs }
+    }
+
+    /// The processor all of them are for.
+    pub fn machine(&self) -> Machine {
+        self.inputs.core().machine()
     }
 
     /// How many modules there are.
@@ -80,6 +86,21 @@ impl<'core> Binaries<'core> {
         symbols.at(address).map(|(symbol, offset)| (symbol.name, offset))
     }
 
+    /// The first file of the module at `index` that has debug information, in whatever shape.
+    pub fn debug_info_file(&self, index: usize) -> Option<&'core MappedFile> {
+        let has = |file: &MappedFile| ElfImage::parse(file.bytes()).is_ok_and(|elf| elf.has_debug_info());
+        files_of(self.module(index)?).find(|file| has(file))
+    }
+
+    /// Whether every symbol of the module at `index` is known, and not only what other modules can link to; `None` if
+    /// there is no file to tell.
+    pub fn has_all_symbols(&self, index: usize) -> Option<bool> {
+        let mut images =
+            files_of(self.module(index)?).filter_map(|file| ElfImage::parse(file.bytes()).ok()).peekable();
+        images.peek()?;
+        Some(images.any(|elf| elf.has_all_symbols()))
+    }
+
     /// Debug information of the module at `index`.
     ///
     /// # Errors
@@ -88,7 +109,7 @@ impl<'core> Binaries<'core> {
         let (Some(cell), Some(module)) = (self.dwarf.get(index), self.module(index)) else {
             return Err("no such module");
         };
-        cell.get_or_init(|| build_dwarf(module, self.expanded)).as_ref().map_err(String::as_str)
+        cell.get_or_init(|| build_dwarf(self.inputs, module)).as_ref().map_err(String::as_str)
     }
 
     /// Name of the symbol that the relocation of the slot at `got_slot` in a global offset table binds it to.
@@ -96,9 +117,12 @@ impl<'core> Binaries<'core> {
         let module = self.module(self.containing(got_slot)?)?;
         let elf = goblin::elf::Elf::parse(module.elf_bytes()?).ok()?;
         let link_address = got_slot.wrapping_sub(module.load_bias);
-        let relocation = elf.pltrelocs.iter().chain(elf.dynrelas.iter()).find(|r| {
-            r.r_offset == link_address && matches!(r.r_type, R_X86_64_JUMP_SLOT | R_X86_64_GLOB_DAT)
-        })?;
+        let kinds = match self.machine() {
+            Machine::X86_64 => X86_64_SLOTS,
+            Machine::Aarch64 => AARCH64_SLOTS,
+        };
+        let mut relocations = elf.pltrelocs.iter().chain(elf.dynrelas.iter());
+        let relocation = relocations.find(|r| r.r_offset == link_address && kinds.contains(&r.r_type))?;
         elf.dynstrtab.get_at(elf.dynsyms.get(relocation.r_sym)?.st_name).map(str::to_owned)
     }
 
@@ -115,15 +139,48 @@ fn files_of(module: &Module) -> impl Iterator<Item = &MappedFile> {
     module.file().into_iter().chain(module.debug_file())
 }
 
+/// Finds what the debug information in one file of a module names.
+struct Beside<'core> {
+    inputs: &'core Inputs,
+    module: &'core Module,
+    file: &'core MappedFile,
+}
+
+impl<'core> Companions<'core> for Beside<'core> {
+    fn supplementary(&self, link: SupplementaryLink<'core>) -> Result<ElfImage<'core>, String> {
+        let has_checksum = |bytes: &[u8]| {
+            ElfImage::parse(bytes).is_ok_and(|elf| elf.supplementary_checksum() == Some(link.id))
+        };
+        let found = self.inputs.supplementary_file(self.file.path(), link.path, link.id, &has_checksum);
+        match found {
+            Ok(file) => ElfImage::parse(file.bytes())
+                .map_err(|error| format!("{}, which is of no use: {error}", file.path().display())),
+            Err(tried) => Err(listed(&tried)),
+        }
+    }
+
+    fn package(&self) -> Option<ElfImage<'core>> {
+        ElfImage::parse(self.inputs.split_package(self.module)?.bytes()).ok()
+    }
+
+    fn split(&self, unit: SplitUnit<'core>) -> Vec<ElfImage<'core>> {
+        let files = self.inputs.split_files(self.file.path(), unit.path, unit.directory);
+        files.into_iter().filter_map(|file| ElfImage::parse(file.bytes()).ok()).collect()
+    }
+}
+
+fn listed(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
 /// Reads the first of a module's files that has debug information. Without any, says what is wrong with the last
 /// one that was looked at.
-fn build_dwarf<'core>(
-    module: &'core Module,
-    expanded: &'core Kept<Box<[u8]>>,
-) -> Result<DwarfIndex<'core>, String> {
+fn build_dwarf<'core>(inputs: &'core Inputs, module: &'core Module) -> Result<DwarfIndex<'core>, String> {
     let mut refused = format!("the file {} was not found, or was refused", module.path);
     for file in files_of(module) {
-        match ElfImage::parse(file.bytes()).and_then(|elf| DwarfIndex::build(&elf, expanded)) {
+        let companions = Beside { inputs, module, file };
+        let elf = ElfImage::parse(file.bytes());
+        match elf.and_then(|elf| DwarfIndex::build_with(&elf, &companions, inputs.expanded())) {
             Ok(index) => return Ok(index),
             Err(error) => refused = format!("{}: {error}", file.path().display()),
         }

@@ -91,6 +91,16 @@ impl<'d> ElfImage<'d> {
         Some((self.section_bytes(section)?, section.sh_flags & flag != 0))
     }
 
+    /// Whether the file has types, functions and lines (`.debug_info`), compressed or not.
+    pub fn has_debug_info(&self) -> bool {
+        [".debug_info", ".zdebug_info"].iter().any(|name| self.stored_section(name).is_some())
+    }
+
+    /// Whether the file has every symbol that its linker knew (`.symtab`), and not only those for other modules.
+    pub fn has_all_symbols(&self) -> bool {
+        self.full_symbol_table().is_some()
+    }
+
     /// The linker's build-id, from the `NT_GNU_BUILD_ID` note.
     pub fn build_id(&self) -> Option<&'d [u8]> {
         let in_segments = self

@@ -25,11 +25,23 @@ pub enum DebugInfoError {
         "no debug information in this file; use its separate debug file (same build-id), an unstripped build or a layout table"
     )]
     NoDebugInfo,
-    /// The file has only skeleton units; the types are in `.dwo` or `.dwp` files.
+    /// The file has only skeleton units, and none of the `.dwo` files they name, nor a package of them, was found.
     #[error(
-        "the debug information is split into .dwo/.dwp files, which are not read; rebuild without -gsplit-dwarf or use a layout table"
+        "the debug information is split into .dwo files, none of which was found, nor a package of them (.dwp); put the package beside the program, name the directory of the .dwo files with --debug-dir, or use a layout table"
     )]
     SplitDwarf,
+    /// The file shares debug information with others, and the file with the shared part was not found.
+    #[error(
+        "the debug information needs the supplementary file {path} (build-id {id}), which was not found; looked for: {looked_for}; install it (it comes with the same debug package) or name its directory with --debug-dir"
+    )]
+    NoSupplementary {
+        /// The path by which the file names it.
+        path: String,
+        /// The build-id it must have.
+        id: String,
+        /// Where it was looked for.
+        looked_for: String,
+    },
     /// A debug section is compressed and cannot be expanded.
     #[error(
         "debug section {section} cannot be decompressed ({reason}); the file may be damaged or truncated, try objcopy --decompress-debug-sections FILE FILE.expanded"

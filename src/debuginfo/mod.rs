@@ -12,7 +12,9 @@ mod symbol_tests;
 mod symbols;
 
 pub use binaries::Binaries;
-pub use dwarf::{DwarfIndex, Function, Member, PointerMember, StructRef};
+pub use dwarf::{
+    Companions, DwarfIndex, Function, Member, PointerMember, SplitUnit, StructRef, SupplementaryLink,
+};
 pub use elf::ElfImage;
 pub use error::DebugInfoError;
 pub use field::{Bits, Field, FieldPath, PathSegment};

@@ -10,8 +10,8 @@ const GRANULE_SHIFT: u32 = 3;
 const PAGE_SHIFT: u32 = 16;
 /// Pages below one entry of the upper table: 1 GiB.
 const REGION_SHIFT: u32 = 30;
-/// User addresses have 47 bits on x86-64.
-const ADDRESS_BITS: u32 = 47;
+/// User addresses have 47 bits on x86-64 and 48 on AArch64.
+const ADDRESS_BITS: u32 = 48;
 /// Bitmap words of one page.
 const WORDS_PER_PAGE: usize = 1 << (PAGE_SHIFT - GRANULE_SHIFT - 6);
 /// Pages of one region.
@@ -127,7 +127,7 @@ mod tests {
         fn finds_exactly_what_was_put_in(
             near in prop::collection::btree_set(0u64..40_000, 0..300),
             far in prop::collection::btree_set(0u64..(1 << 44), 0..100),
-            probes in prop::collection::vec(0u64..(1 << 47), 50),
+            probes in prop::collection::vec(0u64..(1 << 48), 50),
         ) {
             let addresses: Vec<u64> =
                 near.iter().map(|n| 0x7f00_0000_0000 + n * 8).chain(far.iter().map(|n| n * 8)).collect::<BTreeSet<_>>()
@@ -149,9 +149,10 @@ mod tests {
 
     #[test]
     fn refuses_addresses_outside_the_user_half() {
-        let index = ObjectIndex::new(&[0x1000, 1 << 47]);
+        let index = ObjectIndex::new(&[0x1000, 1 << 47, 1 << 48]);
         assert_eq!(index.find(0x1000), Some(0));
-        assert_eq!(index.find(1 << 47), None);
+        assert_eq!(index.find(1 << 47), Some(1));
+        assert_eq!(index.find(1 << 48), None);
         assert_eq!(index.find(u64::MAX), None);
     }
 }

@@ -44,6 +44,12 @@ pub use standard::StandardFunction;
 /// Why a run stopped before the traversal returned. The visits until then are not the whole answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Stop {
+    /// The process ran on another processor.
+    #[error("the code is for {machine}, and only x86-64 code is followed")]
+    UnsupportedMachine {
+        /// The processor, as people call it.
+        machine: &'static str,
+    },
     /// The code reads memory that the core file does not hold.
     #[error("the code at {at:#x} reads {address:#x}, which the core file and the mapped files do not hold")]
     UnreadableMemory {

@@ -259,6 +259,10 @@ impl Coverage {
         sizes.extend(self.unreadable());
         let mut references = sizes.clone();
         references.extend(self.opaque(python));
+        if let Some(why) = self.hidden() {
+            objects.push(why.clone());
+            sizes.push(why);
+        }
         // What nothing tracked refers to is no garbage, and keeps nothing of it alive that its refcount does not show.
         let mut garbage = references.clone();
         if let Some(why) = self.untold() {
@@ -342,6 +346,17 @@ impl Coverage {
             "the size or references of {} could not be read{first}",
             number::counted(census.unreadable_objects, "object", false)
         ))
+    }
+
+    /// Objects are found through references: behind memory that is only guessed at there may be more.
+    fn hidden(&self) -> Option<String> {
+        let opaque = self.census.as_ref()?.opaque_objects;
+        (opaque > 0).then(|| {
+            format!(
+                "what only {} hold may not be found, as their references are guessed from their memory",
+                number::counted(opaque, "object", false)
+            )
+        })
     }
 
     /// Once objects were counted, only types that have some matter.

@@ -145,7 +145,7 @@ fn signal(inputs: &Inputs) -> Option<Signal> {
     })
 }
 
-/// Name of a signal on x86-64 Linux (signal(7)).
+/// Name of a signal on Linux, the same on x86-64 and AArch64 (signal(7)).
 pub fn signal_name(number: i32) -> String {
     const NAMES: [&str; 31] = [
         "SIGHUP",

@@ -1,12 +1,13 @@
 //! `info`: which process this was, what was found of its files, and what can be answered.
 
+use super::modules;
+pub use super::modules::ModuleRow;
 use super::table::{Align, Table};
 use super::{CoreIdentity, Coverage, Hex, Page, Report, Tone, number};
-use crate::corefile::{BuildId, Inputs, Module, ModuleStatus};
+use crate::corefile::Inputs;
 use crate::cpython::{Interpreter, Runtime, dict_get, read_str, regions};
 use crate::layout::Resolution;
 use serde::Serialize;
-use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Most modules, interpreters and places listed without `--limit`.
@@ -78,35 +79,6 @@ pub struct InterpreterRow {
     pub tracked_objects: u64,
 }
 
-/// One mapped file.
-#[derive(Clone, Debug, Serialize)]
-pub struct ModuleRow {
-    /// Its path in the process.
-    pub path: String,
-    /// First address.
-    pub start: Hex,
-    /// First address behind it.
-    pub end: Hex,
-    /// The process' build-id.
-    pub build_id: Option<String>,
-    /// It is the program itself.
-    pub is_executable: bool,
-    /// It holds the interpreter.
-    pub is_python: bool,
-    /// It had lost its name before the core was taken.
-    pub deleted: bool,
-    /// `matched`, `unverified`, `missing`, `refused` or `not-elf`.
-    pub status: &'static str,
-    /// The file that is used, or that was refused.
-    pub file: Option<String>,
-    /// Whether a separate debug file was found.
-    pub debug_file: bool,
-    /// Its contents are all in the core, so that the file is not needed for its memory.
-    pub in_core: bool,
-    /// What is wrong with the file, and what to try.
-    pub advice: Option<String>,
-}
-
 /// One answer of the layout sources.
 #[derive(Clone, Debug, Serialize)]
 pub struct LayoutRow {
@@ -136,13 +108,7 @@ impl InfoReport {
     ) -> Self {
         let notes = inputs.notes();
         let python_module = runtime.map(|runtime| runtime.module);
-        let mut modules: Vec<ModuleRow> = inputs
-            .modules()
-            .iter()
-            .enumerate()
-            .map(|(index, module)| module_row(module, python_module == Some(index)))
-            .collect();
-        modules.sort_by_key(|row| row.status == "not-elf");
+        let mut modules = modules::rows(inputs, python_module);
         let modules_total = modules.len() as u64;
         modules.truncate(MAX_LISTED);
         Self {
@@ -202,64 +168,6 @@ fn interpreter_row(runtime: &Runtime<'_>, (index, interpreter): (usize, &Interpr
     }
 }
 
-fn module_row(module: &Module, is_python: bool) -> ModuleRow {
-    let (status, file, advice) = status(module);
-    ModuleRow {
-        path: module.path.clone(),
-        start: Hex(module.start),
-        end: Hex(module.end),
-        build_id: module.build_id.as_ref().map(BuildId::to_string),
-        is_executable: module.is_executable,
-        is_python,
-        deleted: module.deleted,
-        status,
-        file: file.map(|path| path.display().to_string()),
-        debug_file: module.debug_file().is_some(),
-        in_core: module.image_in_core(),
-        advice,
-    }
-}
-
-fn status(module: &Module) -> (&'static str, Option<PathBuf>, Option<String>) {
-    let option = if module.is_executable { "--exe or --sysroot" } else { "--sysroot" };
-    match &module.status {
-        ModuleStatus::Matched { path } => ("matched", Some(path.clone()), None),
-        ModuleStatus::Unverified { path, reason } => ("unverified", Some(path.clone()), Some(reason.clone())),
-        ModuleStatus::Missing { tried } => {
-            let places = match tried.len() {
-                0 => String::new(),
-                1 => format!(
-                    "not at {}; ",
-                    tried.first().map_or(String::new(), |path| path.display().to_string())
-                ),
-                places => format!("not in {places} places; "),
-            };
-            let advice = if module.image_in_core() {
-                format!("{places}its memory is in the core; with {option} its symbols could be read too")
-            } else {
-                format!("{places}say with {option} where it is")
-            };
-            ("missing", None, Some(advice))
-        }
-        ModuleStatus::Refused { path, expected, found } => {
-            let id =
-                |id: &Option<BuildId>, none: &str| id.as_ref().map_or(none.to_owned(), BuildId::to_string);
-            let advice = match expected {
-                Some(_) => format!(
-                    "build-id {} is not the process' {}: another build; say with {option} where the right one is",
-                    id(found, "(none)"),
-                    id(expected, "(unknown)")
-                ),
-                None => format!(
-                    "its bytes differ from the core's: another build; say with {option} where the right one is"
-                ),
-            };
-            ("refused", Some(path.clone()), Some(advice))
-        }
-        ModuleStatus::NotElf => ("not-elf", None, None),
-    }
-}
-
 fn layout_row(resolution: &Resolution) -> LayoutRow {
     let field = resolution.field;
     let bits = field.and_then(|field| field.bits);
@@ -280,7 +188,7 @@ impl Report for InfoReport {
     fn render(&self, page: &mut Page, core: &CoreIdentity, coverage: &Coverage) {
         self.render_process(page, core);
         self.render_python(page, core);
-        self.render_modules(page);
+        modules::render(page, &self.modules, self.modules_total);
         render_coverage(page, coverage);
         if let Some(rows) = &self.layouts {
             render_layouts(page, rows);
@@ -350,40 +258,6 @@ impl InfoReport {
         }
         for source in &self.layout_sources {
             page.pair("Layouts from", source);
-        }
-    }
-
-    fn render_modules(&self, page: &mut Page) {
-        page.heading("Modules");
-        let mut table = Table::new(&[
-            ("module", Align::Left),
-            ("status", Align::Left),
-            ("build-id", Align::Left),
-            ("file", Align::Left),
-        ]);
-        for row in self.modules.iter().filter(|row| row.status != "not-elf") {
-            let mut marks = Vec::new();
-            marks.extend(row.is_executable.then_some("program"));
-            marks.extend(row.is_python.then_some("Python"));
-            marks.extend(row.debug_file.then_some("debug file"));
-            marks.extend(row.deleted.then_some("deleted"));
-            let mark = if marks.is_empty() { String::new() } else { format!(" ({})", marks.join(", ")) };
-            let build_id: String = row.build_id.as_deref().unwrap_or("-").chars().take(12).collect();
-            let name = row.path.rsplit('/').next().unwrap_or(&row.path);
-            let file = row.file.as_deref().unwrap_or("-");
-            table.row(vec![format!("{name}{mark}"), row.status.to_owned(), build_id, file.to_owned()]);
-        }
-        page.table(&table);
-        let others = self.modules_total - table.len() as u64;
-        if others > 0 {
-            page.note(&format!("and {others} other mapped files"));
-        }
-        for row in &self.modules {
-            let is_problem = row.status == "refused" || (row.status == "missing" && !row.in_core);
-            if let Some(advice) = row.advice.as_deref().filter(|_| is_problem) {
-                let file = row.file.as_deref().unwrap_or(&row.path);
-                page.warning(&format!("{file}: {advice}"));
-            }
         }
     }
 }

@@ -177,12 +177,11 @@ struct Writer<'r, 'core> {
 }
 
 impl<'r> Writer<'r, '_> {
-    /// The core's note of a thread, and how it was found. Its thread pointer tells it in any PID namespace
-    /// (glibc: `pthread_self()` is that pointer).
+    /// The core's note of a thread, and how it was found. Its thread pointer tells it in any PID namespace.
     fn note_of(&self, thread: &ThreadState) -> Option<(&'r ThreadNote, &'static str)> {
         let by =
             |holds: &dyn Fn(&ThreadNote) -> bool| self.inputs.notes().threads.iter().find(|note| holds(note));
-        let pointer = by(&|note| thread.thread_id != 0 && note.registers.fs_base() == thread.thread_id);
+        let pointer = by(&|note| note.registers.is_pthread(thread.thread_id));
         let native = || by(&|note| thread.native_id.is_some_and(|id| i64::from(note.tid) == id as i64));
         match pointer {
             Some(note) => Some((note, "thread_pointer")),

@@ -101,6 +101,26 @@ impl CoreBuilder {
         self.note("CORE", 1, &status)
     }
 
+    /// `NT_PRSTATUS` of an AArch64 process, then `NT_ARM_TLS` with the thread pointer if there is one. Registers are
+    /// given by their position in `user_pt_regs`: 0 to 30 are x0 to x30, 31 sp, 32 pc and 33 pstate.
+    pub fn aarch64_thread(
+        self,
+        tid: i32,
+        registers: &[(usize, u64)],
+        thread_pointer: Option<u64>,
+    ) -> CoreBuilder {
+        let mut status = vec![0; 392];
+        put(&mut status, 32, &tid.to_le_bytes());
+        for &(index, value) in registers {
+            put(&mut status, 112 + 8 * index, &value.to_le_bytes());
+        }
+        let core = self.note("CORE", 1, &status);
+        match thread_pointer {
+            Some(pointer) => core.note("LINUX", 0x401, &pointer.to_le_bytes()),
+            None => core,
+        }
+    }
+
     /// `NT_PRPSINFO`.
     pub fn process(self, pid: i32, ppid: i32, state: u8, name: &str, command_line: &str) -> CoreBuilder {
         let mut process = vec![0; 136];

@@ -3,6 +3,7 @@
 //!
 //! What holds for the answers is in `tests/matrix`.
 
+mod aarch64;
 mod cli;
 mod damaged;
 mod readme;

@@ -5,6 +5,7 @@
 //! `EXUVIA_EXPECT=3.13,3.13t,3.14d` lists and no live core is of fails.
 
 mod cells;
+mod debug_files;
 mod oracle;
 mod proofs;
 mod without;
@@ -52,6 +53,7 @@ fn main() {
         }
         trials.extend(trial("live", directory));
     }
+    trials.extend(debug_files::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop(temporary);
     conclusion.exit();

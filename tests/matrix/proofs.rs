@@ -396,7 +396,7 @@ impl View<'_, '_> {
             }
             // Up to 3.10 a thread state does not keep it: the core's note of the thread does.
             let of_note = || {
-                let note = self.notes.iter().find(|note| note.registers.fs_base() == thread.thread_id);
+                let note = self.notes.iter().find(|note| note.registers.is_pthread(thread.thread_id));
                 note.and_then(|note| u64::try_from(note.tid).ok())
             };
             let native = thread.native_id.or_else(of_note);

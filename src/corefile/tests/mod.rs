@@ -1,7 +1,9 @@
 //! Tests of the layer through its door, on cores built by `testkit`.
 
+mod debug_files;
 mod garbage;
 mod headers;
+mod link_map;
 mod modules;
 mod notes;
 mod space;

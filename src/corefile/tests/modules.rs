@@ -272,3 +272,26 @@ fn data_files_are_not_modules_of_code() {
     assert!(inputs.modules().iter().all(|module| module.status == ModuleStatus::NotElf));
     assert!(inputs.space().read_u8(0x10000).is_err(), "nothing proves the file is what was mapped");
 }
+
+#[test]
+fn the_page_size_of_the_process_says_where_a_segment_begins() {
+    // As linkers for AArch64 lay files out: the second segment begins in the middle of a page of 64 KiB.
+    const PAGE: u64 = 0x1_0000;
+    let scene = Scene::new();
+    let mut library = LibraryBuilder::new().build_id(&ID).segment(READ | WRITE, &page(0xda)).build();
+    let (offset, address) = (0x1_fd80u64, 0x2_fd80u64);
+    let header = 64 + 56;
+    library[header + 8..][..8].copy_from_slice(&offset.to_le_bytes());
+    library[header + 16..][..8].copy_from_slice(&address.to_le_bytes());
+    library.resize(0x3_0000, 0xda);
+    let path = scene.write("libx.so", &library);
+    for (page_size, bias) in [(PAGE, BASE), (0x1000, BASE + 0x1_0000), (0, BASE + 0x1_0000)] {
+        let core = CoreBuilder::new()
+            .identity(2, 1, 4, 183)
+            .auxv(&[(6, page_size)])
+            .file(BASE + 0x2_0000, BASE + 0x4_0000, PAGE, text(&path))
+            .segment(BASE + 0x2_0000, READ | WRITE, &page(1));
+        let inputs = scene.open(&core.build());
+        assert_eq!(inputs.modules()[0].load_bias, bias, "pages of {page_size}");
+    }
+}

@@ -1,6 +1,6 @@
 //! Notes: process, threads, signal, auxiliary vector, files; damage to them.
 
-use super::super::{FileMapping, SignalNote};
+use super::super::{FileMapping, Machine, SignalNote};
 use super::Scene;
 use crate::testkit::core_builder::{CoreBuilder, READ};
 
@@ -25,10 +25,12 @@ fn all_notes_are_read() {
         let process = notes.process.as_ref().unwrap();
         assert_eq!((process.pid, process.ppid, process.state), (4711, 4242, 'R'));
         assert_eq!((process.name.as_str(), process.command_line.as_str()), ("python3", "python3 -m app"));
-        let threads: Vec<_> = notes.threads.iter().map(|t| (t.tid, t.signal, t.registers.rip())).collect();
+        let threads: Vec<_> =
+            notes.threads.iter().map(|t| (t.tid, t.signal, t.registers.instruction_pointer())).collect();
         assert_eq!(threads, [(4711, 11, 0x1122), (4712, 0, 0x3344)]);
         let registers = &notes.threads[0].registers;
-        assert_eq!((registers.rbp(), registers.rsp(), registers.fs_base()), (0xb0, 0x5050, 0xf5));
+        assert_eq!((registers.stack_pointer(), registers.thread_pointer()), (0x5050, Some(0xf5)));
+        assert!(registers.is_pthread(0xf5) && !registers.is_pthread(0xf4) && !registers.is_pthread(0));
         assert_eq!(
             (registers.get("rbx"), registers.get("gs"), registers.get("x0")),
             (Some(0xbb), Some(0x2b), None)
@@ -102,4 +104,43 @@ fn notes_of_other_owners_are_not_ours() {
     let core = CoreBuilder::new().note("LINUX", 1, &[1; 336]).segment(0x1000, READ, b"x");
     let inputs = Scene::new().open(&core.build());
     assert!(inputs.notes().complete && inputs.notes().threads.is_empty());
+}
+
+#[test]
+fn threads_of_aarch64_have_their_registers_and_thread_pointers() {
+    let core = CoreBuilder::new()
+        .identity(2, 1, 4, 183)
+        .aarch64_thread(
+            31,
+            &[(0, 7), (30, 0x1e), (31, 0x5000), (32, 0x4_0000), (33, 0x6000_0000)],
+            Some(0x9740),
+        )
+        .aarch64_thread(32, &[(32, 0x4_0008)], None)
+        .segment(0x1000, READ, b"memory");
+    let inputs = Scene::new().open(&core.build());
+    assert_eq!(inputs.core().machine(), Machine::Aarch64);
+    assert!(inputs.notes().complete);
+    let [first, second] = inputs.notes().threads.as_slice() else { panic!("{:?}", inputs.notes()) };
+    let registers = &first.registers;
+    assert_eq!(
+        (first.tid, registers.instruction_pointer(), registers.stack_pointer()),
+        (31, 0x4_0000, 0x5000)
+    );
+    let named = ["x0", "x30", "pstate", "tpidr_el0", "rip"].map(|name| registers.get(name));
+    assert_eq!(named, [Some(7), Some(0x1e), Some(0x6000_0000), Some(0x9740), None]);
+    assert_eq!((second.tid, second.registers.instruction_pointer()), (32, 0x4_0008));
+    assert_eq!((registers.thread_pointer(), second.registers.thread_pointer()), (Some(0x9740), None));
+    // What pthread_self() gives lies below the thread pointer, by the size of a struct.
+    assert!(registers.is_pthread(0x9000) && !registers.is_pthread(0x9740));
+    assert!(
+        !registers.is_pthread(0x7000) && !registers.is_pthread(0) && !second.registers.is_pthread(0x9000)
+    );
+}
+
+#[test]
+fn a_thread_pointer_that_is_cut_off_is_damage() {
+    let core = CoreBuilder::new().identity(2, 1, 4, 183).aarch64_thread(1, &[], None);
+    let inputs = Scene::new().open(&core.note("LINUX", 0x401, b"1234").segment(0x1000, READ, b"x").build());
+    assert!(!inputs.notes().complete);
+    assert_eq!(inputs.notes().threads[0].registers.thread_pointer(), None);
 }

@@ -122,8 +122,14 @@ fn overlapping_segments_keep_the_first_bytes() {
 /// Starts of pieces bunched so that all kinds of table entries are made: crowded and empty GiBs, many pieces
 /// in one MiB, and addresses above the table.
 fn starts() -> impl Strategy<Value = Vec<u64>> {
-    let base =
-        prop_oneof![Just(0), Just(5 << 30), Just((5 << 30) - 64), Just((1 << 47) - 64), Just(u64::MAX << 21)];
+    let base = prop_oneof![
+        Just(0),
+        Just(5 << 30),
+        Just((5 << 30) - 64),
+        Just((1 << 47) - 64),
+        Just((1 << 48) - 64),
+        Just(u64::MAX << 21)
+    ];
     let step = prop_oneof![Just(16u64), Just(48), Just(0x1000), Just(0x10_0000), Just(0x2000_0000)];
     prop::collection::vec(
         (base, step, 0..40u64).prop_map(|(base, step, n)| base.wrapping_add(step * n)),

@@ -4,7 +4,7 @@
 //! Refuses to know any type by name but numpy's array.
 
 use super::{Gap, Referent, emit};
-use crate::corefile::{Address, ReadError};
+use crate::corefile::{Address, Machine, ReadError};
 use crate::cpython::types::TypeInfo;
 use crate::cpython::words::{ReadField, half, word};
 use crate::cpython::{Runtime, Slot};
@@ -38,7 +38,8 @@ pub(super) fn read(runtime: &Runtime<'_>, address: Address, into: &mut [u8]) -> 
     }
 }
 
-/// Runs the traversal at `entry`, resolving calls that the process had not bound yet.
+/// Runs the traversal at `entry`, resolving calls that the process had not bound yet. Code of other processors than
+/// x86-64 is not followed.
 pub(super) fn run(
     runtime: &Runtime<'_>,
     code: &mut CodeCache,
@@ -56,6 +57,9 @@ pub(in crate::cpython) fn follow_code<M: machine::Memory>(
     entry: Address,
     object: Address,
 ) -> Result<Vec<Visit>, Stop> {
+    if runtime.binaries.machine() == Machine::Aarch64 {
+        return Err(Stop::UnsupportedMachine { machine: "AArch64" });
+    }
     let mut visits = Vec::new();
     let capsule = capsule_pointer(runtime, object);
     let hooks = |target| {

@@ -17,8 +17,7 @@ pub(super) struct FunctionIndex(Vec<(u64, DieOffset)>);
 impl FunctionIndex {
     /// Looks at the outermost entries of all units: functions do not nest in C.
     pub fn build(units: &Units<'_>) -> Self {
-        let mut entries: Vec<_> =
-            units.slots.par_iter().flat_map_iter(|slot| functions_of(units, slot)).collect();
+        let mut entries: Vec<_> = units.slots.par_iter().flat_map_iter(functions_of).collect();
         entries.par_sort_unstable();
         Self(entries)
     }
@@ -30,28 +29,23 @@ impl FunctionIndex {
     }
 }
 
-fn functions_of(units: &Units<'_>, slot: &UnitSlot<'_>) -> Vec<(u64, DieOffset)> {
+fn functions_of(slot: &UnitSlot<'_>) -> Vec<(u64, DieOffset)> {
     let root = slot.unit.header.size_of_header();
     let mut found = Vec::new();
     if let Some(root) = slot.die(root) {
-        collect_functions(units, &root, 4, &mut found);
+        collect_functions(&root, 4, &mut found);
     }
     found
 }
 
-fn collect_functions(
-    units: &Units<'_>,
-    parent: &Die<'_, '_>,
-    depth: usize,
-    found: &mut Vec<(u64, DieOffset)>,
-) {
+fn collect_functions(parent: &Die<'_, '_>, depth: usize, found: &mut Vec<(u64, DieOffset)>) {
     for die in parent.children() {
         match die.tag {
             constants::DW_TAG_subprogram => {
                 let Some(offset) = die.global_offset() else { continue };
-                found.extend(start_addresses(units, &die).into_iter().map(|address| (address, offset)));
+                found.extend(start_addresses(&die).into_iter().map(|address| (address, offset)));
             }
-            constants::DW_TAG_namespace if depth > 0 => collect_functions(units, &die, depth - 1, found),
+            constants::DW_TAG_namespace if depth > 0 => collect_functions(&die, depth - 1, found),
             _ => {}
         }
     }
@@ -59,13 +53,13 @@ fn collect_functions(
 
 /// Where a function's code starts: `DW_AT_low_pc`, or the start of each of its ranges if it was split into a hot
 /// and a cold part, because nothing says which of the parts has the entry.
-fn start_addresses(units: &Units<'_>, die: &Die<'_, '_>) -> Vec<u64> {
-    let unit = &die.slot.unit;
+fn start_addresses(die: &Die<'_, '_>) -> Vec<u64> {
+    let (dwarf, unit) = (&die.slot.dwarf, &die.slot.unit);
     if let Some(low_pc) = die.low_pc {
-        return units.dwarf.attr_address(unit, low_pc).ok().flatten().into_iter().collect();
+        return dwarf.attr_address(unit, low_pc).ok().flatten().into_iter().collect();
     }
     let Some(ranges) = die.ranges else { return Vec::new() };
-    let Ok(Some(mut ranges)) = units.dwarf.attr_ranges(unit, ranges) else { return Vec::new() };
+    let Ok(Some(mut ranges)) = dwarf.attr_ranges(unit, ranges) else { return Vec::new() };
     let mut starts = Vec::new();
     while let (true, Ok(Some(range))) = (starts.len() < MAX_RANGES, ranges.next()) {
         starts.push(range.begin);

@@ -1,9 +1,10 @@
-//! The DWARF of one ELF file, asked by name or by address. Knows types, members, functions and enumerators as the
+//! The DWARF of one ELF file and of the files it names, asked by name or by address. Knows types, members, functions and enumerators as the
 //! compiler described them; refuses to know what any of them is for, and where the file was loaded.
 //!
 //! Opening a file costs one parallel pass that notes where the named types are ([`DwarfIndex::build`]). Layouts are
 //! read when asked for; the functions and the enumerators are indexed by the first question about one.
 
+mod companions;
 mod functions;
 mod names;
 mod pointers;
@@ -14,9 +15,10 @@ mod units;
 
 use std::sync::OnceLock;
 
-use gimli::{EndianSlice, LittleEndian, SectionId};
+use gimli::SectionId;
 use rustc_hash::FxHashMap;
 
+use self::companions::Alone;
 use self::functions::FunctionIndex;
 use self::names::NameIndex;
 use self::pointers::{ObjectStructs, PointerScan};
@@ -24,6 +26,8 @@ use self::types::is_struct;
 use self::units::{Die, DieOffset, Units};
 use super::{DebugInfoError, ElfImage, Field};
 use crate::corefile::Kept;
+
+pub use self::companions::{Companions, SplitUnit, SupplementaryLink};
 
 /// How many typedefs of structs that are only declared may lead from one name to the next.
 const MAX_NAME_HOPS: usize = 8;
@@ -88,10 +92,23 @@ impl<'d> DwarfIndex<'d> {
     /// Notes the named types of a file, in parallel over its units. Compressed sections are expanded into `kept`.
     ///
     /// # Errors
-    /// [`DebugInfoError::NoDebugInfo`] if the file was stripped, [`DebugInfoError::Compressed`] and
-    /// [`DebugInfoError::SplitDwarf`] if its debug information cannot be read as it is, and
-    /// [`DebugInfoError::MalformedDwarf`] if no unit is readable. Single broken units are passed over.
+    /// As [`DwarfIndex::build_with`]; a file whose debug information is spread over others cannot be read this way.
     pub fn build(elf: &ElfImage<'d>, kept: &'d Kept<Box<[u8]>>) -> Result<Self, DebugInfoError> {
+        Self::build_with(elf, &Alone, kept)
+    }
+
+    /// Notes the named types of a file and of the files that it names, which `companions` finds.
+    ///
+    /// # Errors
+    /// [`DebugInfoError::NoDebugInfo`] if the file was stripped, [`DebugInfoError::Compressed`],
+    /// [`DebugInfoError::NoSupplementary`] and [`DebugInfoError::SplitDwarf`] if part of its debug information cannot be
+    /// had, and [`DebugInfoError::MalformedDwarf`] if no unit is readable. Single broken units are passed over, and so
+    /// are split units without a file, unless none has one.
+    pub fn build_with(
+        elf: &ElfImage<'d>,
+        companions: &dyn Companions<'d>,
+        kept: &'d Kept<Box<[u8]>>,
+    ) -> Result<Self, DebugInfoError> {
         let info = elf.expanded_section(SectionId::DebugInfo.name(), kept)?.unwrap_or_default();
         let (size, limit) = (info.len(), u32::MAX as usize);
         if size == 0 {
@@ -100,14 +117,8 @@ impl<'d> DwarfIndex<'d> {
         if size > limit {
             return Err(DebugInfoError::TooLarge { size, limit });
         }
-        let dwarf = gimli::Dwarf::load(|id| match id {
-            SectionId::DebugInfo => Ok(EndianSlice::new(info, LittleEndian)),
-            _ => load_section(elf, kept, id),
-        })?;
-        let (units, names) = names::index_units(dwarf)?;
-        if !units.slots.is_empty() && units.slots.iter().all(|slot| slot.is_skeleton()) {
-            return Err(DebugInfoError::SplitDwarf);
-        }
+        let dwarf = companions::load(elf, info, companions, kept)?;
+        let (units, names) = names::index_units(dwarf, companions, kept)?;
         Ok(Self { units, names, functions: OnceLock::new(), enumerators: OnceLock::new() })
     }
 
@@ -261,21 +272,4 @@ impl<'d> DwarfIndex<'d> {
         let size = u32::try_from(die.byte_size?).ok()?;
         Some(StructRef { die: die.global_offset()?, size })
     }
-}
-
-/// A section that answers need; the others (locations, macros, call frames) are not even decompressed.
-fn load_section<'d>(
-    elf: &ElfImage<'d>,
-    kept: &'d Kept<Box<[u8]>>,
-    id: SectionId,
-) -> Result<EndianSlice<'d, LittleEndian>, DebugInfoError> {
-    let bytes = match id {
-        SectionId::DebugAranges
-        | SectionId::DebugLoc
-        | SectionId::DebugLocLists
-        | SectionId::DebugMacinfo
-        | SectionId::DebugMacro => None,
-        _ => elf.expanded_section(id.name(), kept)?,
-    };
-    Ok(EndianSlice::new(bytes.unwrap_or_default(), LittleEndian))
 }

@@ -5,12 +5,15 @@
 //! type, and the definitions of one name lie together in unit order. Names are compared only on lookup.
 
 use std::hash::Hasher;
+use std::sync::Arc;
 
 use gimli::{AttributeSpecification, DwTag, EntriesRaw, UnitOffset, constants};
 use rayon::prelude::*;
 use rustc_hash::FxHasher;
 
-use super::units::{DieOffset, Slice, UnitSlot, Units, extent_of, malformed, unit_reference};
+use super::companions::{Companions, SplitFiles, info_size};
+use super::units::{DieOffset, Dwarf, Slice, UnitSlot, Units, extent_of, malformed, unit_reference};
+use crate::corefile::Kept;
 use crate::debuginfo::DebugInfoError;
 
 /// Where the named types and the enumerations of a file are.
@@ -39,57 +42,134 @@ struct UnitNames {
     enumerations: Vec<DieOffset>,
 }
 
-/// Reads all units in parallel. Units that cannot be read are left out, unless all of them are.
+/// The units read so far, file after file.
+#[derive(Default)]
+struct Collected<'d> {
+    slots: Vec<UnitSlot<'d>>,
+    index: NameIndex,
+    /// Where the next file's `.debug_info` begins.
+    end: usize,
+    first_error: Option<gimli::Error>,
+}
+
+/// A unit to be read.
+struct Job<'d> {
+    dwarf: Arc<Dwarf<'d>>,
+    base: usize,
+    header: gimli::UnitHeader<Slice<'d>>,
+    /// Number of the slot of its skeleton, for a split unit.
+    skeleton: Option<usize>,
+}
+
+/// Reads all units of the file with `dwarf`, of its supplementary file and of its split units, in parallel. Units that
+/// cannot be read are left out, unless all of them are.
 pub(super) fn index_units<'d>(
-    dwarf: gimli::Dwarf<Slice<'d>>,
+    dwarf: Dwarf<'d>,
+    companions: &dyn Companions<'d>,
+    kept: &'d Kept<Box<[u8]>>,
 ) -> Result<(Units<'d>, NameIndex), DebugInfoError> {
-    let mut headers = Vec::new();
-    let mut first_error = None;
-    let mut iterator = dwarf.units();
-    loop {
-        match iterator.next() {
-            Ok(Some(header)) => headers.push(header),
-            Ok(None) => break,
-            Err(error) => {
-                first_error = Some(error);
-                break;
-            }
-        }
-    }
-    let read: Vec<_> = headers.into_par_iter().map(|header| read_unit(&dwarf, header)).collect();
-    let mut slots = Vec::with_capacity(read.len());
-    let mut index = NameIndex::default();
-    for unit in read {
-        match unit {
-            Ok((slot, names)) => {
-                slots.push(slot);
-                index.types.extend(names.types);
-                index.enumerations.extend(names.enumerations);
-            }
-            Err(error) => first_error = first_error.or(Some(error)),
-        }
-    }
+    let main = Arc::new(dwarf);
+    let mut collected = Collected::default();
+    let jobs = collected.jobs(&main, None);
+    collected.read(jobs);
+    let supplementary = main.sup.as_ref().map(|file| {
+        let base = collected.end;
+        let jobs = collected.jobs(file, None);
+        collected.read(jobs);
+        base
+    });
+    collected.read_split_units(&main, companions, kept)?;
+    let Collected { slots, mut index, first_error, .. } = collected;
     if let (true, Some(error)) = (slots.is_empty(), first_error) {
         return Err(malformed(error));
     }
     index.types.par_sort_unstable();
-    Ok((Units { dwarf, slots }, index))
+    Ok((Units { slots, supplementary }, index))
 }
 
-fn read_unit<'d>(
-    dwarf: &gimli::Dwarf<Slice<'d>>,
-    header: gimli::UnitHeader<Slice<'d>>,
-) -> gimli::Result<(UnitSlot<'d>, UnitNames)> {
-    let (start, end) = extent_of(&header).ok_or(gimli::Error::UnexpectedEof(gimli::ReaderOffsetId(0)))?;
-    let slot = UnitSlot { start, end, unit: dwarf.unit(header)? };
+impl<'d> Collected<'d> {
+    /// The units of one more file. A file that would take the offsets beyond 32 bits is left out.
+    fn jobs(&mut self, dwarf: &Arc<Dwarf<'d>>, skeleton: Option<usize>) -> Vec<Job<'d>> {
+        let base = self.end;
+        let end = base.saturating_add(info_size(dwarf));
+        if end > u32::MAX as usize {
+            return Vec::new();
+        }
+        self.end = end;
+        let mut jobs = Vec::new();
+        let mut headers = dwarf.units();
+        loop {
+            match headers.next() {
+                Ok(Some(header)) => jobs.push(Job { dwarf: Arc::clone(dwarf), base, header, skeleton }),
+                Ok(None) => break,
+                Err(error) => {
+                    self.first_error = self.first_error.or(Some(error));
+                    break;
+                }
+            }
+        }
+        jobs
+    }
+
+    fn read(&mut self, jobs: Vec<Job<'d>>) {
+        let slots = &self.slots;
+        let read: Vec<_> = jobs.into_par_iter().map(|job| read_unit(job, slots)).collect();
+        for unit in read {
+            match unit {
+                Ok((slot, names)) => {
+                    self.slots.push(slot);
+                    self.index.types.extend(names.types);
+                    self.index.enumerations.extend(names.enumerations);
+                }
+                Err(error) => self.first_error = self.first_error.or(Some(error)),
+            }
+        }
+    }
+
+    /// Finds and reads what the skeletons read so far stand for.
+    fn read_split_units(
+        &mut self,
+        main: &Arc<Dwarf<'d>>,
+        companions: &dyn Companions<'d>,
+        kept: &'d Kept<Box<[u8]>>,
+    ) -> Result<(), DebugInfoError> {
+        let skeletons: Vec<usize> =
+            (0..).zip(&self.slots).filter(|(_, slot)| slot.is_skeleton()).map(|(n, _)| n).collect();
+        if skeletons.is_empty() {
+            return Ok(());
+        }
+        let files = SplitFiles::new(Arc::clone(main), companions, kept)?;
+        let mut jobs = Vec::new();
+        for number in skeletons {
+            if let Some(found) = self.slots.get(number).and_then(|slot| files.find(slot)) {
+                jobs.extend(self.jobs(&Arc::new(found), Some(number)));
+            }
+        }
+        if jobs.is_empty() {
+            return Err(DebugInfoError::SplitDwarf);
+        }
+        self.read(jobs);
+        Ok(())
+    }
+}
+
+fn read_unit<'d>(job: Job<'d>, slots: &[UnitSlot<'d>]) -> gimli::Result<(UnitSlot<'d>, UnitNames)> {
+    let Job { dwarf, base, header, skeleton } = job;
+    let beyond = || gimli::Error::UnexpectedEof(gimli::ReaderOffsetId(0));
+    let (start, end) = extent_of(&header).ok_or_else(beyond)?;
+    let (start, end) = base.checked_add(start).zip(base.checked_add(end)).ok_or_else(beyond)?;
+    let mut unit = dwarf.unit(header)?;
+    if let Some(skeleton) = skeleton.and_then(|number| slots.get(number)) {
+        unit.copy_relocated_attributes(&skeleton.unit);
+    }
+    let slot = UnitSlot { dwarf, base, start, end, unit };
     let mut names = UnitNames::default();
     // A unit that breaks off in the middle still defines what came before.
-    let _ = Pass { dwarf, slot: &slot, names: &mut names }.run();
+    let _ = Pass { slot: &slot, names: &mut names }.run();
     Ok((slot, names))
 }
 
 struct Pass<'a, 'd> {
-    dwarf: &'a gimli::Dwarf<Slice<'d>>,
     slot: &'a UnitSlot<'d>,
     names: &'a mut UnitNames,
 }
@@ -181,7 +261,7 @@ impl<'a, 'd> Pass<'a, 'd> {
                 _ => entries.skip_attributes(std::slice::from_ref(spec))?,
             }
         }
-        let name = name.and_then(|name| self.dwarf.attr_string(&self.slot.unit, name).ok());
+        let name = name.and_then(|name| self.slot.dwarf.attr_string(&self.slot.unit, name).ok());
         if let (Some(name), Some(DieOffset(at))) = (name, self.global(offset)) {
             self.names.types.push(u64::from(hash_of(name.slice())) << 32 | u64::from(at));
         }

@@ -1,29 +1,40 @@
-//! Access to single DWARF entries (DIEs) by their offset in `.debug_info`. Knows units, abbreviations and the
-//! attribute forms; refuses to know names, layouts and what any tag is good for.
+//! Access to single DWARF entries (DIEs) by their offset. Knows units, abbreviations and the attribute forms; refuses to
+//! know names, layouts and what any tag is good for.
+//!
+//! A program's debug information may be spread over files (see `companions`). Offsets count on from the `.debug_info` of one
+//! file to that of the next, so that one number names an entry in whatever file it is.
+
+use std::sync::Arc;
 
 use gimli::{AttributeValue, DwAt, DwTag, EndianSlice, LittleEndian, UnitOffset, constants};
 
 use crate::debuginfo::DebugInfoError;
 
 pub(super) type Slice<'d> = EndianSlice<'d, LittleEndian>;
+pub(super) type Dwarf<'d> = gimli::Dwarf<Slice<'d>>;
 pub(super) type Value<'d> = AttributeValue<Slice<'d>>;
 
-/// Offset of a DIE from the start of `.debug_info`. 32 bits because an index holds one per name.
+/// Offset of a DIE from the start of the first file's `.debug_info`. 32 bits because an index holds one per name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct DieOffset(pub u32);
 
-/// One unit and the part of `.debug_info` it occupies.
+/// One unit and the offsets it occupies.
 #[derive(Debug)]
 pub(super) struct UnitSlot<'d> {
+    /// The sections of the file it is in.
+    pub dwarf: Arc<Dwarf<'d>>,
+    /// Where that file's `.debug_info` begins.
+    pub base: usize,
     pub start: usize,
     pub end: usize,
     pub unit: gimli::Unit<Slice<'d>>,
 }
 
-/// All readable units of a file, in the order of `.debug_info`.
+/// All readable units, in the order of their offsets.
 pub(super) struct Units<'d> {
-    pub dwarf: gimli::Dwarf<Slice<'d>>,
     pub slots: Vec<UnitSlot<'d>>,
+    /// Where the `.debug_info` of the supplementary file begins, if there is one.
+    pub supplementary: Option<usize>,
 }
 
 /// One entry, with the attributes that types and functions are described by. Attributes that no layout needs
@@ -158,7 +169,7 @@ impl<'u, 'd> Die<'u, 'd> {
         }
     }
 
-    /// Offset from the start of `.debug_info`.
+    /// Offset from the start of the first file's `.debug_info`.
     pub fn global_offset(&self) -> Option<DieOffset> {
         u32::try_from(self.slot.start.checked_add(self.offset)?).ok().map(DieOffset)
     }
@@ -237,7 +248,8 @@ impl<'d> Units<'d> {
     pub fn follow(&self, from: &UnitSlot<'d>, reference: &Value<'d>) -> Option<DieOffset> {
         let global = match reference {
             AttributeValue::UnitRef(offset) => from.start.checked_add(offset.0)?,
-            AttributeValue::DebugInfoRef(offset) => offset.0,
+            AttributeValue::DebugInfoRef(offset) => from.base.checked_add(offset.0)?,
+            AttributeValue::DebugInfoRefSup(offset) => self.supplementary?.checked_add(offset.0)?,
             AttributeValue::DebugTypesRef(signature) => self.type_unit(*signature)?,
             _ => return None,
         };
@@ -256,7 +268,7 @@ impl<'d> Units<'d> {
 
     /// A DIE's own `DW_AT_name`.
     pub fn own_name(&self, die: &Die<'_, 'd>) -> Option<&'d str> {
-        let text = self.dwarf.attr_string(&die.slot.unit, die.name?).ok()?;
+        let text = die.slot.dwarf.attr_string(&die.slot.unit, die.name?).ok()?;
         std::str::from_utf8(text.slice()).ok().filter(|name| !name.is_empty())
     }
 
