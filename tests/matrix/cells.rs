@@ -1,6 +1,7 @@
 //! Which cell of the table of versions and builds a directory of `fixtures/make.py` is of, and which cells are asked for.
 
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// `origin.json`: which interpreter a core is of, and how it was run.
@@ -11,6 +12,8 @@ pub struct Origin {
     pub version: String,
     /// Letters for what the build has besides the default: `t`, `d`, `tr`, `counts`.
     pub build: String,
+    /// What the environment had besides `PYTHONHASHSEED`.
+    pub environment: BTreeMap<String, String>,
     /// The root file system the interpreter was run in, if not ours.
     pub root: Option<PathBuf>,
 }
@@ -20,6 +23,17 @@ impl Origin {
     pub fn of(directory: &Path) -> Option<Self> {
         let text = std::fs::read(directory.join("origin.json")).ok()?;
         Some(serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", directory.display())))
+    }
+
+    /// The value of `PYTHONMALLOC` that says where memory came from (Objects/obmalloc.c, `_PyMem_SetupAllocators`).
+    pub fn allocator(&self) -> String {
+        let own = if self.build.starts_with('t') { "mimalloc" } else { "pymalloc" };
+        match self.environment.get("PYTHONMALLOC").map(String::as_str) {
+            Some("debug") => format!("{own}_debug"),
+            Some(named) => named.to_owned(),
+            None if self.build.contains('d') => format!("{own}_debug"),
+            None => own.to_owned(),
+        }
     }
 
     /// The minor version: `3.13`.

@@ -1,5 +1,6 @@
 //! Reads what an interpreter said of its own heap before it was dumped (format: fixtures/README.md).
 
+use crate::cells::Origin;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,27 +24,6 @@ pub struct Summary {
     pub allocated_blocks: i64,
     pub gc: Gc,
     pub looking: Looking,
-}
-
-/// How the program was run.
-#[derive(Debug, Deserialize)]
-pub struct Origin {
-    /// Letters for what the build has besides the default: `t` without a GIL, `d` debug.
-    pub build: String,
-    pub environment: BTreeMap<String, String>,
-}
-
-impl Origin {
-    /// The value of `PYTHONMALLOC` that says where memory came from (Objects/obmalloc.c, `_PyMem_SetupAllocators`).
-    pub fn allocator(&self) -> String {
-        let own = if self.build.starts_with('t') { "mimalloc" } else { "pymalloc" };
-        match self.environment.get("PYTHONMALLOC").map(String::as_str) {
-            Some("debug") => format!("{own}_debug"),
-            Some(named) => named.to_owned(),
-            None if self.build.contains('d') => format!("{own}_debug"),
-            None => own.to_owned(),
-        }
-    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -216,8 +196,7 @@ impl Oracle {
     /// Size classes and the named totals of `sys._debugmallocstats()`.
     /// How the program was run, where that was noted.
     pub fn origin(&self) -> Option<Origin> {
-        let text = std::fs::read_to_string(self.prefix.with_file_name("origin.json")).ok()?;
-        Some(serde_json::from_str(&text).expect("origin.json"))
+        Origin::of(self.prefix.parent()?)
     }
 
     pub fn malloc(&self) -> (Vec<MallocClass>, BTreeMap<String, u64>) {
