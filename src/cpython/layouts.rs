@@ -348,6 +348,9 @@ layouts! {
         weaklist: required("tp_weaklist"),
         del: required("tp_del"),
         finalize: required("tp_finalize"),
+        allocs: optional("tp_allocs"),
+        frees: optional("tp_frees"),
+        maxalloc: optional("tp_maxalloc"),
     }
     /// Include/cpython/object.h: what follows in a type object made at run time.
     heap_type: HeapType = "PyHeapTypeObject|_heaptypeobject" {

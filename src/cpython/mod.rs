@@ -82,7 +82,7 @@ pub use semantics::{PyVersion, Semantics, Support, type_flags};
 pub use size::{SizeRule, object_size, size_of};
 pub use slot::Slot;
 pub use thread_name::thread_name;
-pub use types::{TypeId, TypeInfo, TypeTable, Walk, WalkKind, is_type};
+pub use types::{AllocationCounts, TypeId, TypeInfo, TypeTable, Walk, WalkKind, is_type};
 pub use values::{read_bytes, read_int, read_str};
 pub use words::{ReadField, half, word};
 

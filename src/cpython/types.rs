@@ -10,7 +10,7 @@ use super::size_modules::ModuleSize;
 use super::words::{ReadField, at, word};
 use super::{PythonError, Runtime, instance::InstanceParts, values};
 use crate::corefile::Address;
-use crate::layout::Resolution;
+use crate::layout::{Field, Resolution};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Dense number of a type, in order of its address.
@@ -56,6 +56,28 @@ pub struct TypeInfo {
     pub walk: Walk,
     /// How `sys.getsizeof` measures instances.
     pub size_rule: SizeRule,
+    /// What a build with `COUNT_ALLOCS` counted of instances.
+    pub counts: Option<AllocationCounts>,
+}
+
+/// Counters of a type that builds with `COUNT_ALLOCS` keep, up to 3.8 (Misc/SpecialBuilds.txt; `sys.getcounts()`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AllocationCounts {
+    /// Instances made so far (`tp_allocs`).
+    pub allocs: u64,
+    /// Instances freed so far (`tp_frees`).
+    pub frees: u64,
+    /// Most instances at a time (`tp_maxalloc`).
+    pub max: u64,
+}
+
+impl AllocationCounts {
+    /// Those in the type object `bytes`; `None` where the build does not count.
+    fn read(runtime: &Runtime<'_>, bytes: &[u8]) -> Option<Self> {
+        let l = &runtime.layouts.type_;
+        let counter = |field: Option<Field>| Some(word(bytes, at(field?)));
+        Some(Self { allocs: counter(l.allocs)?, frees: counter(l.frees)?, max: counter(l.maxalloc)? })
+    }
 }
 
 /// The references of the C part of a type's instances.
@@ -476,6 +498,7 @@ impl TypeInfo {
             parts: InstanceParts::of(runtime, address, base, walk.kind),
             walk,
             size_rule,
+            counts: AllocationCounts::read(runtime, bytes),
         })
     }
 

@@ -4,10 +4,12 @@
 
 use super::{Hex, Page, number};
 use crate::corefile::{Inputs, ModuleStatus, Piece, PieceSource};
-use crate::cpython::{AllocatorKind, Runtime, WalkKind};
+use crate::cpython::{AllocatorKind, Runtime, Support, WalkKind};
 use crate::heap::{Census, HeapGraph};
 use serde::Serialize;
 
+/// How the release is supported, where that is not proved.
+const BY_NAMES: &str = "by_names";
 /// Most entries of each list of examples.
 const MAX_EXAMPLES: usize = 8;
 
@@ -74,6 +76,9 @@ pub struct ModuleCoverage {
 /// The interpreter's own lists.
 #[derive(Clone, Debug, Serialize)]
 pub struct PythonCoverage {
+    /// `proved`: decoding of the release is tested against the interpreter. `by_names`: it is decoded as far as its structs
+    /// and fields are named as in later releases.
+    pub support: &'static str,
     /// A collection was under way, so that the lists were partly on the C stack.
     pub collecting: bool,
     /// Lists of the collector that could not be walked to their end.
@@ -229,6 +234,12 @@ impl Coverage {
     /// Warns of everything that makes one of these answers less than exact.
     pub fn render_warnings(&self, page: &mut Page, answers: &[&str]) {
         let mut reasons: Vec<&str> = Vec::new();
+        if self.python.as_ref().is_some_and(|python| python.support == BY_NAMES) {
+            reasons.push(
+                "this release of CPython is decoded by the names that later ones have for the same things; its answers are \
+                 not proved",
+            );
+        }
         for answer in self.answers.iter().filter(|answer| answers.contains(&answer.answer)) {
             for why in &answer.why {
                 if !reasons.contains(&why.as_str()) {
@@ -429,6 +440,10 @@ fn python(runtime: &Runtime<'_>) -> PythonCoverage {
     });
     let opaque = || runtime.types.iter().filter(|(_, info)| info.walk.kind == WalkKind::Scan);
     PythonCoverage {
+        support: match runtime.semantics.version.support() {
+            Support::ByNames => BY_NAMES,
+            Support::Proved | Support::Unknown => "proved",
+        },
         collecting: runtime.interpreters.iter().any(|interpreter| interpreter.gc.collecting),
         broken_lists: broken.take(MAX_EXAMPLES).collect(),
         opaque_types: opaque().count() as u64,

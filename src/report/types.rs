@@ -3,7 +3,7 @@
 use super::table::{Align, Table};
 use super::{CoreIdentity, Coverage, Hex, Page, Report, Tone, number, short_type_name};
 use crate::analysis::{Histogram, TypeTotal};
-use crate::cpython::{Generation, Runtime, type_module};
+use crate::cpython::{AllocationCounts, Generation, Runtime, type_module};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -56,6 +56,25 @@ pub struct TypeRow {
     pub bytes: u64,
     /// Share of all selected bytes, in thousandths.
     pub share_permille: u32,
+    /// `sys.getcounts()` of the type; `null` for modules, and where the build does not count (`COUNT_ALLOCS`, up to 3.8).
+    pub counts: Option<CountsRow>,
+}
+
+/// What a build with `COUNT_ALLOCS` counted of a type's direct instances.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct CountsRow {
+    /// Made so far.
+    pub allocs: u64,
+    /// Freed so far.
+    pub frees: u64,
+    /// Most at a time.
+    pub max: u64,
+}
+
+impl From<AllocationCounts> for CountsRow {
+    fn from(counts: AllocationCounts) -> Self {
+        Self { allocs: counts.allocs, frees: counts.frees, max: counts.max }
+    }
 }
 
 /// Rows that are not listed.
@@ -134,28 +153,38 @@ impl TypesReport {
 
     /// The rows as a table.
     pub fn table(&self, coverage: &Coverage) -> Table {
-        let mut table = Table::new(&[
-            ("count", Align::Right),
-            ("size", Align::Right),
-            ("share", Align::Right),
-            (self.group, Align::Left),
-        ]);
+        let counters: &[(&str, Align)] = match self.rows.iter().any(|row| row.counts.is_some()) {
+            true => &[("allocs", Align::Right), ("frees", Align::Right), ("max", Align::Right)],
+            false => &[],
+        };
+        let mut columns = vec![("count", Align::Right), ("size", Align::Right), ("share", Align::Right)];
+        columns.extend(counters);
+        columns.push((self.group, Align::Left));
+        let mut table = Table::new(&columns);
+        let cells = |counts: Option<CountsRow>| {
+            let numbers = counts.map(|counts| [counts.allocs, counts.frees, counts.max].map(number::count));
+            numbers.unwrap_or_default().into_iter().take(counters.len())
+        };
         let (count_bound, size_bound) = (coverage.objects_bounded(), coverage.sizes_bounded());
         for row in &self.rows {
-            table.row(vec![
+            let mut cell = vec![
                 number::at_least(row.objects, count_bound),
                 number::at_least_bytes(row.bytes, size_bound),
                 number::percent(row.share_permille),
-                row.name.clone(),
-            ]);
+            ];
+            cell.extend(cells(row.counts));
+            cell.push(row.name.clone());
+            table.row(cell);
         }
         if self.others.rows > 0 {
-            table.row(vec![
+            let mut cell = vec![
                 number::at_least(self.others.objects, count_bound),
                 number::at_least_bytes(self.others.bytes, size_bound),
                 number::percent(number::permille(self.others.bytes, self.bytes)),
-                format!("({} more, see --limit)", number::count(self.others.rows)),
-            ]);
+            ];
+            cell.extend(cells(None));
+            cell.push(format!("({} more, see --limit)", number::count(self.others.rows)));
+            table.row(cell);
         }
         table
     }
@@ -171,6 +200,7 @@ fn type_row(runtime: &Runtime<'_>, total: &TypeTotal) -> TypeRow {
         objects: total.objects,
         bytes: total.bytes,
         share_permille: 0,
+        counts: info.counts.map(CountsRow::from),
     }
 }
 
@@ -185,6 +215,7 @@ fn by_module(rows: Vec<TypeRow>) -> Vec<TypeRow> {
             objects: 0,
             bytes: 0,
             share_permille: 0,
+            counts: None,
         });
         module.types += 1;
         module.objects += row.objects;

@@ -24,6 +24,14 @@ pub struct Summary {
     pub allocated_blocks: i64,
     pub gc: Gc,
     pub looking: Looking,
+    #[serde(default)]
+    pub build: Build,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Build {
+    /// `sys.getcounts()` shortly before the dump and shortly after: `tp_name`, made, freed, most.
+    pub counts: Option<[Vec<(String, u64, u64, u64)>; 2]>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -51,6 +59,8 @@ pub struct Looking {
 #[derive(Debug, Deserialize)]
 pub struct TypeName {
     pub name: String,
+    /// `tp_name`, where it is another.
+    pub tp_name: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -65,7 +75,14 @@ pub struct Thread {
     pub ident: u64,
     pub native_id: Option<u64>,
     pub handled_exception: Option<u64>,
+    /// Up to 3.9 an interpreter tells this of the asking thread only.
+    #[serde(default = "always")]
+    pub handled_is_known: bool,
     pub frames: Vec<Frame>,
+}
+
+fn always() -> bool {
+    true
 }
 
 #[derive(Debug, Deserialize)]
