@@ -30,7 +30,7 @@ pub use referrers::{Direction, ReferenceCount, ReferenceRow, ReferencesAnswer, r
 pub use roots::{Root, Roots};
 pub use suspects::{Confidence, Remedy, Suspect, SuspectKind, Suspects, retained_by_suspects, suspects};
 
-use crate::cpython::{Runtime, TypeInfo};
+use crate::cpython::{Runtime, TypeInfo, uncounted_referents};
 use crate::graph::EdgeKind;
 use crate::heap::{HeapGraph, ObjectId, ObjectTable};
 
@@ -54,6 +54,18 @@ impl<'h> Heap<'h, '_> {
     /// An object's reference count; `None` when its header is not readable.
     pub fn refcount(&self, id: ObjectId) -> Option<u64> {
         self.runtime.refcount(self.objects.address(id)).ok().map(|found| found.count)
+    }
+
+    /// Calls `each` with every object that `id`, a frame or generator, visits though the object's count has no reference
+    /// of it; see [`uncounted_referents`].
+    pub fn uncounted(&self, id: ObjectId, each: &mut impl FnMut(ObjectId)) {
+        let kind = self.type_of(id).walk.kind;
+        // A frame that is not readable has given no edges either.
+        let _ = uncounted_referents(self.runtime, kind, self.objects.address(id), &mut |target| {
+            if let Some(target) = self.objects.find(target) {
+                each(target);
+            }
+        });
     }
 
     /// What is known of an object's type.

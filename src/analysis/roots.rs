@@ -108,6 +108,12 @@ impl Roots {
                     *internal.entry(edge.target()).or_default() += 1;
                 }
             }
+            // References of frames that their targets do not count explain nothing.
+            heap.uncounted(ObjectId(source), &mut |target| {
+                if let Some(count) = internal.get_mut(&target.0) {
+                    *count = count.saturating_sub(1);
+                }
+            });
         }
         let mut held = NodeSet::new(heap.objects.len());
         for node in rest.iter() {
