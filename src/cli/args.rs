@@ -49,9 +49,13 @@ pub struct Common {
     #[arg(long, global = true, help_heading = "Where files are", conflicts_with_all = ["exe", "sysroot", "debug_dir"])]
     pub core_only: bool,
 
-    /// Layout table to use where there is no debug information (see `exuvia dev layouts`)
+    /// Layout table to use where there is no debug information (see `exuvia layouts`)
     #[arg(long, value_name = "FILE", global = true, help_heading = "Where files are")]
     pub layout: Option<PathBuf>,
+
+    /// From where to learn how structs are laid out [default: the best there is]
+    #[arg(long, value_name = "SOURCE", value_enum, global = true, help_heading = "Where files are")]
+    pub layouts: Option<LayoutChoice>,
 
     /// Write one JSON document (docs/json-schema.md) instead of text
     #[arg(long, global = true, help_heading = "Output")]
@@ -72,6 +76,27 @@ pub struct Common {
     /// Say on stderr what is being done and how long it took
     #[arg(short, long, global = true, help_heading = "Output")]
     pub verbose: bool,
+}
+
+/// A source of layouts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LayoutChoice {
+    /// Debug information of the interpreter's own file
+    Dwarf,
+    /// What the process says of itself (3.13 and later), and a table for the rest
+    Runtime,
+    /// A layout table: the one given with --layout, else an embedded one
+    Table,
+}
+
+impl From<LayoutChoice> for crate::layout::Origin {
+    fn from(choice: LayoutChoice) -> Self {
+        match choice {
+            LayoutChoice::Dwarf => Self::Dwarf,
+            LayoutChoice::Runtime => Self::Runtime,
+            LayoutChoice::Table => Self::Table,
+        }
+    }
 }
 
 /// When to colour text.
@@ -134,6 +159,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  exuvia suspects core.4242")]
     Suspects(CoreArgument),
 
+    /// Layout tables of interpreters: lists the embedded ones, and writes new ones
+    Layouts(LayoutsArguments),
+
     /// Tools for those who check or extend this program
     #[command(subcommand)]
     Dev(DevCommand),
@@ -156,7 +184,7 @@ pub struct InfoArguments {
 
     /// List every struct and field with offset, size and where that was learnt
     #[arg(long)]
-    pub layouts: bool,
+    pub show_layouts: bool,
 }
 
 /// `types`.
@@ -318,6 +346,35 @@ impl GenerationChoice {
             Self::Untracked => None,
         }
     }
+}
+
+/// `layouts`.
+#[derive(Debug, Args)]
+pub struct LayoutsArguments {
+    /// What to do; without it, the embedded tables are listed.
+    #[command(subcommand)]
+    pub command: Option<LayoutsCommand>,
+}
+
+/// What to do with layout tables.
+#[derive(Debug, Subcommand)]
+pub enum LayoutsCommand {
+    /// Write a layout table from the debug information of an interpreter, for use with --layout
+    #[command(
+        after_help = "Example:\n  exuvia layouts extract /usr/lib/libpython3.12.so.1.0 lib-dynload/*.so -o 3.12.layout"
+    )]
+    Extract {
+        /// The interpreter's executable or library, whichever has its code; then extension modules, for sizes and references
+        /// of their types
+        #[arg(value_name = "BINARY", required = true)]
+        binaries: Vec<PathBuf>,
+        /// The release, where the binary does not tell
+        #[arg(long, value_name = "X.Y.Z")]
+        release: Option<String>,
+        /// File to write instead of standard output
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
 }
 
 /// `dev`.

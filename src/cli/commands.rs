@@ -70,10 +70,10 @@ pub fn info(arguments: &InfoArguments, common: &Common) -> anyhow::Result<()> {
     let mut opened = Opened::open(&arguments.core, common)?;
     opened.progress.phase("decoding the interpreter");
     let inputs = &opened.inputs;
-    let runtime = Runtime::open(inputs, opened.table.as_ref());
+    let runtime = Runtime::open_with(inputs, opened.table.as_ref(), opened.source);
     let problem = runtime.as_ref().err().map(ToString::to_string);
     let decoded = runtime.as_ref().ok();
-    let report = InfoReport::new(inputs, decoded, problem, arguments.layouts);
+    let report = InfoReport::new(inputs, decoded, problem, arguments.show_layouts);
     let identity = CoreIdentity::new(inputs, decoded);
     let coverage = Coverage::new(inputs, decoded);
     drop(opened.progress);

@@ -6,10 +6,11 @@ mod commands;
 pub mod dump;
 mod glob;
 mod graph_commands;
+mod layout_commands;
 mod output;
 mod session;
 
-use args::{Arguments, Command, CoreArgument, DevCommand};
+use args::{Arguments, Command, CoreArgument, DevCommand, LayoutsCommand};
 use clap::{CommandFactory, Parser};
 use std::path::Path;
 use std::process::ExitCode;
@@ -90,6 +91,12 @@ fn execute(arguments: Arguments) -> anyhow::Result<()> {
         Command::Cycles(arguments) => graph_commands::cycles(&arguments, &common),
         Command::Suspects(arguments) => graph_commands::suspects(&arguments, &common),
         Command::Threads(arguments) => commands::threads(&arguments, &common),
+        Command::Layouts(arguments) => match arguments.command {
+            None => layout_commands::list(),
+            Some(LayoutsCommand::Extract { binaries, release, output }) => {
+                layout_commands::extract(&binaries, release.as_deref(), output.as_deref(), &common)
+            }
+        },
         Command::Dev(DevCommand::Dump { core, prefix }) => commands::dev_dump(&core, &prefix, &common),
         Command::Dev(DevCommand::Layouts { core, output }) => {
             commands::dev_layouts(&core, output.as_deref(), &common)

@@ -6,7 +6,7 @@ use crate::analysis::{Collection, Heap, Roots, Suspects, collect, suspects};
 use crate::corefile::{Inputs, ModuleStatus, SearchOptions};
 use crate::cpython::Runtime;
 use crate::heap::{Census, HeapGraph, build_graph, census};
-use crate::layout::Table;
+use crate::layout::{Origin, Table};
 use crate::report::{CoreIdentity, Coverage};
 use anyhow::{Context, bail};
 use std::ffi::OsString;
@@ -19,6 +19,8 @@ pub struct Opened {
     pub inputs: Inputs,
     /// The layout table that was given.
     pub table: Option<Table>,
+    /// The only source of layouts to use, if one was named.
+    pub source: Option<Origin>,
     /// Tells the user what is being done.
     pub progress: Progress,
 }
@@ -59,7 +61,7 @@ impl Opened {
         if let Some(refusal) = wrong_executable(&inputs, common) {
             bail!(refusal);
         }
-        Ok(Self { inputs, table, progress })
+        Ok(Self { inputs, table, source: common.layouts.map(Origin::from), progress })
     }
 
     /// Decodes the interpreter.
@@ -67,9 +69,9 @@ impl Opened {
     /// # Errors
     /// There is none, or nothing tells how to decode it.
     pub fn session(&mut self) -> anyhow::Result<Session<'_>> {
-        let Self { inputs, table, progress } = self;
+        let Self { inputs, table, source, progress } = self;
         progress.phase("decoding the interpreter");
-        let runtime = Runtime::open(inputs, table.as_ref())?;
+        let runtime = Runtime::open_with(inputs, table.as_ref(), *source)?;
         let identity = CoreIdentity::new(inputs, Some(&runtime));
         let coverage = Coverage::new(inputs, Some(&runtime));
         Ok(Session { inputs, runtime, identity, coverage, progress })
@@ -163,7 +165,7 @@ fn check_exists(common: &Common) -> anyhow::Result<()> {
 }
 
 fn read_table(path: &Path) -> anyhow::Result<Table> {
-    let advice = "print one from a core of the same build with `exuvia dev layouts`";
+    let advice = "write one with `exuvia layouts extract`";
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the layout table {}; {advice}", path.display()))?;
     Table::parse(&text).with_context(|| format!("{} is no layout table; {advice}", path.display()))

@@ -72,6 +72,13 @@ pub(super) fn separate(
     by_id.or_else(|| by_debug_link(file?, wanted, path, options, tried))
 }
 
+/// The separate debug file of a file that no process is known to have mapped.
+pub fn separate_debug_file(file: &MappedFile, options: &SearchOptions) -> Option<MappedFile> {
+    let id = build_id_of_file(file.bytes());
+    let path = file.path().to_string_lossy();
+    separate(id.as_ref(), Some(file), &path, options, &mut Vec::new()).map(|found| found.file)
+}
+
 fn by_build_id(id: &BuildId, options: &SearchOptions, tried: &mut Vec<PathBuf>) -> Option<DebugFile> {
     for (place, source) in places_by_id(id, options) {
         match MappedFile::open_as_is(&place) {

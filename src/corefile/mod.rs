@@ -25,7 +25,7 @@ mod tests;
 
 pub use address_space::{AddressSpace, Piece, PieceSource};
 pub use build_id::BuildId;
-pub use debug_search::DebugSource;
+pub use debug_search::{DebugSource, separate_debug_file};
 pub use elf::{CoreFile, CoreMaker, Machine, Segment, Truncation};
 pub use error::{CoreError, ReadError};
 pub use inputs::Inputs;

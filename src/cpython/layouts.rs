@@ -46,6 +46,15 @@ macro_rules! layouts {
         }
 
         impl Layouts {
+            /// Asks `resolver` for every field of the list, whether or not it is required, so that its answers are all
+            /// that is known.
+            pub fn ask(resolver: &mut Resolver<'_>) {
+                $(
+                    resolver.size_of($c_type);
+                    $( resolver.one_of($c_type, &[$($path),+]); )*
+                )*
+            }
+
             /// Asks `resolver` for every field of the list.
             ///
             /// # Errors

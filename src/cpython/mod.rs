@@ -7,9 +7,14 @@
 mod attributes;
 mod blocks;
 mod bounds;
+mod choice;
+mod debug_offsets;
 mod dict;
+mod embedded;
 mod error;
+pub mod extracted;
 mod facts;
+mod fit;
 mod frame;
 mod gc;
 mod header;
@@ -53,7 +58,9 @@ pub use blocks::{
     regions,
 };
 pub use bounds::{Bound, bound_of};
+pub use debug_offsets::DebugOffsets;
 pub use dict::{DictItems, DictTable, dict_get, dict_items};
+pub use embedded::{EMBEDDED, EmbeddedTable, embedded_tables};
 pub use error::PythonError;
 pub use facts::{Facts, StaticNames};
 pub use frame::{

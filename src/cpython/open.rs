@@ -2,18 +2,19 @@
 //!
 //! Knows the order only; each step is a module of its own.
 
+use super::choice::{Candidate, Evidence, FileNames};
+use super::debug_offsets::{DebugOffsets, stated_version};
 use super::landmarks::Landmarks;
 use super::locate::{find_runtime, find_symbol};
-use super::sources::learn;
+use super::sources::{Subject, learn};
 use super::types::all_types;
 use super::{
     Facts, MemberNames, PythonError, Runtime, Semantics, StaticNames, Support, TypeTable, dict, gc,
     interpreter, version,
 };
-use crate::corefile::Inputs;
+use crate::corefile::{Address, AddressSpace, Inputs};
 use crate::debuginfo::Binaries;
-use crate::layout::Table;
-use std::borrow::Cow;
+use crate::layout::{Origin, Table};
 
 impl<'core> Runtime<'core> {
     /// Finds the interpreter in `inputs`, resolves its layouts from its DWARF or from `table`, proves them by what the
@@ -22,15 +23,49 @@ impl<'core> Runtime<'core> {
     /// # Errors
     /// No interpreter, no layout, a layout that the core contradicts, or an unsupported release.
     pub fn open(inputs: &'core Inputs, table: Option<&'core Table>) -> Result<Self, PythonError> {
+        Self::open_with(inputs, table, None)
+    }
+
+    /// As [`Self::open`], with layouts from one source only; of [`Origin::Runtime`], which says little, a table has the
+    /// rest.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and where there is no such source.
+    pub fn open_with(
+        inputs: &'core Inputs,
+        table: Option<&'core Table>,
+        only: Option<Origin>,
+    ) -> Result<Self, PythonError> {
         let space = inputs.space();
         let binaries = Binaries::new(inputs);
-        let (module, address) = find_runtime(inputs, &space, &binaries, table)?;
+        let files = FileNames::read(inputs.modules().iter().map(|module| module.name()));
+        let (module, address) = match find_runtime(inputs, &space, &binaries, table) {
+            Err(missing) if table.is_none() => {
+                by_embedded_tables(inputs, &space, &binaries, files.clone()).ok_or(missing)?
+            }
+            found => found?,
+        };
         let module_name = inputs.modules().get(module).map_or("", |module| module.name()).to_owned();
         let symbol = |name: &str| find_symbol(&binaries, table, module, name);
-        let known_version = version::by_constant(&space, symbol("Py_Version"));
+        let known_version =
+            version::by_constant(&space, symbol("Py_Version")).or_else(|| stated_version(&space, address));
         // Not needed to read layouts and the dict of `sys`, which tells it where no constant does.
         let version = known_version.unwrap_or_default();
-        let learnt = learn(&binaries, module, &module_name, table, version)?;
+        let evidence = Evidence {
+            version: known_version,
+            offsets: DebugOffsets::read(&space, address),
+            runtime_size: binaries.symbols(module).and_then(|all| Some(all.find("_PyRuntime")?.size)),
+            files,
+        };
+        let subject = Subject {
+            space: &space,
+            binaries: &binaries,
+            module,
+            module_name: &module_name,
+            runtime: address,
+            evidence: &evidence,
+        };
+        let learnt = learn(&subject, table, only)?;
         let landmarks = Landmarks::find(&space, &learnt.layouts, address, symbol);
         let mapped_bytes =
             space.pieces().iter().filter_map(|piece| piece.bytes).map(|bytes| bytes.len() as u64).sum();
@@ -38,7 +73,7 @@ impl<'core> Runtime<'core> {
             semantics: Semantics::new(version, &learnt.layouts),
             space,
             binaries,
-            table: table.map(Cow::Borrowed),
+            table: learnt.table,
             facts: Facts::default(),
             static_names: StaticNames::default(),
             layouts: learnt.layouts,
@@ -75,4 +110,18 @@ impl<'core> Runtime<'core> {
         runtime.types = TypeTable::discover(&runtime)?;
         Ok(runtime)
     }
+}
+
+/// The module with `_PyRuntime`, and its address, where only the layouts of some embedded table tell it from other memory.
+fn by_embedded_tables(
+    inputs: &Inputs,
+    space: &AddressSpace<'_>,
+    binaries: &Binaries<'_>,
+    files: Option<FileNames>,
+) -> Option<(usize, Address)> {
+    let evidence = Evidence { files, ..Evidence::default() };
+    Candidate::all(&evidence).into_iter().find_map(|candidate| {
+        let (module, address) = find_runtime(inputs, space, binaries, Some(&candidate.table)).ok()?;
+        candidate.prove(space, None, address).is_ok().then_some((module, address))
+    })
 }

@@ -25,6 +25,30 @@ impl PyVersion {
         (self.0 >> 8) & 0xff
     }
 
+    /// From the text of a release: `3.15.0rc1`. `None` if it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('.');
+        let (major, minor, micro) = (parts.next()?, parts.next()?, parts.next()?);
+        let end = micro.find(|c: char| !c.is_ascii_digit()).unwrap_or(micro.len());
+        let (micro, level) = micro.split_at_checked(end)?;
+        let (level, serial) =
+            match level.split_at_checked(level.find(|c: char| c.is_ascii_digit()).unwrap_or(0))? {
+                ("a", serial) => (0xa, serial.parse::<u8>().ok()?),
+                ("b", serial) => (0xb, serial.parse::<u8>().ok()?),
+                ("rc", serial) => (0xc, serial.parse::<u8>().ok()?),
+                ("", "") => (0xf, 0),
+                _ => return None,
+            };
+        let byte = |text: &str| text.parse::<u8>().ok().map(u32::from);
+        let serial = u32::from(serial).min(0xf);
+        Some(Self(byte(major)? << 24 | byte(minor)? << 16 | byte(micro)? << 8 | level << 4 | serial))
+    }
+
+    /// Whether this is `first`, `last` or a release between them.
+    pub fn lies_within(self, first: Self, last: Self) -> bool {
+        first.0 <= self.0 && self.0 <= last.0
+    }
+
     /// How far answers about this release are to be trusted.
     pub fn support(self) -> Support {
         match self.0 {
@@ -286,4 +310,22 @@ pub fn deferred_bias(layouts: &Layouts) -> i64 {
     // `_PyObject_SetDeferredRefcount`: `_Py_REF_DEFERRED` is PY_SSIZE_T_MAX / 8 (Include/internal/pycore_object.h, 3.14,
     // with per-thread counts); one reference in 3.13 (Objects/object.c).
     if layouts.interpreter.unique_ids.is_some() { i64::MAX / 8 } else { 1 }
+}
+
+#[cfg(test)]
+mod release_tests {
+    use super::PyVersion;
+
+    #[test]
+    fn a_release_is_read_and_printed() {
+        for text in ["3.8.18", "3.15.0rc1", "3.13.0a4", "3.14.10", "3.15.0b4"] {
+            assert_eq!(PyVersion::parse(text).map(|version| version.to_string()).as_deref(), Some(text));
+        }
+        for text in ["", "3.8", "3.8.x", "3.8.1rc", "3.8.1z2", "3.999.1"] {
+            assert_eq!(PyVersion::parse(text), None, "{text}");
+        }
+        let [first, inside, last] =
+            ["3.15.0b4", "3.15.0rc1", "3.15.0"].map(|text| PyVersion::parse(text).unwrap());
+        assert!(inside.lies_within(first, last) && !first.lies_within(inside, last));
+    }
 }

@@ -215,6 +215,50 @@ pub struct ModuleSize {
     pub answers: Vec<Resolution>,
 }
 
+/// Asks `resolver` for every member that any formula reads, so that its answers are all that is known.
+pub fn ask(resolver: &mut Resolver<'_>) {
+    for line in FORMULAS.iter().flat_map(|formula| formula.lines) {
+        let (members, structs) = asked(line);
+        for (structure, member) in members.into_iter().flatten().filter_map(|step| step.split_once('.')) {
+            resolver.optional(structure, member);
+        }
+        for structure in structs {
+            resolver.size_of(structure);
+        }
+    }
+}
+
+/// The paths and the sizes of structs that a line of a formula is made of.
+fn asked(line: &Line) -> (Vec<Path>, Vec<&'static str>) {
+    let (when, amount) = line;
+    let mut paths = match *when {
+        Always => vec![],
+        NotZero(path) | Clear(path, _) | Unshared(path) => vec![path],
+        Outside { pointer, own } => vec![pointer, own],
+    };
+    let bytes = match *amount {
+        Fixed(bytes) => Some(bytes),
+        Times(path, bytes) | OneMore(path, bytes) | Records(path, bytes) => {
+            paths.push(path);
+            Some(bytes)
+        }
+        CString(path) | Object(path) => {
+            paths.push(path);
+            None
+        }
+        Product(one, other) => {
+            paths.extend([one, other]);
+            None
+        }
+    };
+    let structs = match bytes {
+        Some(SizeOf(structure)) => vec![structure],
+        Some(Beyond(larger, smaller)) => vec![larger, smaller],
+        Some(Are(_)) | None => vec![],
+    };
+    (paths, structs)
+}
+
 impl ModuleSize {
     /// The formula of the type named `tp_name`, whose `__sizeof__` is the function at `function`. `None` when there is
     /// no such formula, or a struct of it is not known.
@@ -379,25 +423,10 @@ fn records(runtime: &Runtime<'_>, first: Address, stride: u64) -> Result<u64, Re
 mod tests {
     use super::*;
 
-    fn paths(line: &Line) -> Vec<Path> {
-        let (when, amount) = line;
-        let mut paths = match *when {
-            Always => vec![],
-            NotZero(path) | Clear(path, _) | Unshared(path) => vec![path],
-            Outside { pointer, own } => vec![pointer, own],
-        };
-        paths.extend(match *amount {
-            Fixed(_) => vec![],
-            Times(path, _) | OneMore(path, _) | CString(path) | Object(path) | Records(path, _) => vec![path],
-            Product(one, other) => vec![one, other],
-        });
-        paths
-    }
-
     /// A path that `Names` cannot take apart would silently turn sizes into bounds.
     #[test]
     fn every_path_names_a_member_or_one_behind_a_pointer() {
-        for path in FORMULAS.iter().flat_map(|formula| formula.lines).flat_map(paths) {
+        for path in FORMULAS.iter().flat_map(|formula| formula.lines).flat_map(|line| asked(line).0) {
             assert!(matches!(path.len(), 1 | 2), "{path:?}");
             for step in path {
                 assert!(

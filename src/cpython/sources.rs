@@ -2,15 +2,18 @@
 //!
 //! Knows the order of trust and what the sources must agree on; refuses to know what the structs mean.
 
+use super::choice::{Candidate, Evidence, proved};
 use super::layouts::Layouts;
 use super::shapes::Shapes;
 use super::{Header, PyVersion, PythonError};
+use crate::corefile::{Address, AddressSpace};
 use crate::debuginfo::Binaries;
-use crate::layout::{DwarfSource, LayoutSource, Resolution, Resolver, Table};
+use crate::layout::{DwarfSource, LayoutSource, Origin, Resolution, Resolver, Table};
+use std::borrow::Cow;
 
 /// Everything that was asked of the sources, with how they answered.
 #[derive(Debug)]
-pub(super) struct Learnt {
+pub(super) struct Learnt<'core> {
     /// Offsets of every struct.
     pub layouts: Layouts,
     /// The header of every object.
@@ -21,32 +24,61 @@ pub(super) struct Learnt {
     pub resolutions: Vec<Resolution>,
     /// Descriptions of the sources, most trusted first.
     pub sources: Vec<String>,
+    /// The table among them, or the one given besides debug information.
+    pub table: Option<Cow<'core, Table>>,
 }
 
-/// Asks the debug information of `module` (or of its own debug file), then `table`.
+/// The interpreter whose layouts are to be learnt.
+pub(super) struct Subject<'a, 'core> {
+    /// All memory.
+    pub space: &'a AddressSpace<'core>,
+    /// The mapped files.
+    pub binaries: &'a Binaries<'core>,
+    /// Index of the module that holds it.
+    pub module: usize,
+    /// Name of that module.
+    pub module_name: &'a str,
+    /// `_PyRuntime`.
+    pub runtime: Address,
+    /// What is known of the build.
+    pub evidence: &'a Evidence,
+}
+
+/// Asks the debug information of the module (or of its own debug file); without any, the `table` given by the user or the
+/// embedded one that the core proves right. What the process says of itself is compared with either. With `only`, no other
+/// source is asked than that; of [`Origin::Runtime`], a table has what the process does not say.
 ///
 /// # Errors
 /// No source, a required field that none has, or two that contradict each other.
-pub(super) fn learn(
-    binaries: &Binaries<'_>,
-    module: usize,
-    module_name: &str,
-    table: Option<&Table>,
-    version: PyVersion,
-) -> Result<Learnt, PythonError> {
-    let dwarf_source;
+pub(super) fn learn<'core>(
+    subject: &Subject<'_, 'core>,
+    table: Option<&'core Table>,
+    only: Option<Origin>,
+) -> Result<Learnt<'core>, PythonError> {
+    let offsets = subject.evidence.offsets.as_ref();
+    let index = match only {
+        None | Some(Origin::Dwarf) => subject.binaries.dwarf(subject.module),
+        Some(_) => Err("debug information was not to be used (--layouts)"),
+    };
+    let chosen = match (&index, only) {
+        (Ok(_), _) => table.map(Cow::Borrowed),
+        (Err(reason), Some(Origin::Dwarf)) => return Err(subject.no_layout(reason)),
+        (Err(_), Some(Origin::Runtime)) if offsets.is_none() => {
+            return Err(subject
+                .no_layout("the process has no _Py_DebugOffsets of a known release (3.13 and later have)"));
+        }
+        (Err(reason), _) => Some(subject.table(table, reason)?),
+    };
+    let dwarf = index.ok().map(|index| DwarfSource::new(index, subject.module_name));
     let mut sources: Vec<&dyn LayoutSource> = Vec::new();
-    match (binaries.dwarf(module), table) {
-        (Ok(index), _) => {
-            dwarf_source = DwarfSource::new(index, module_name);
-            sources.push(&dwarf_source);
-        }
-        (Err(_), Some(_)) => {}
-        (Err(reason), None) => {
-            return Err(PythonError::NoLayout { module: module_name.to_owned(), reason: reason.to_owned() });
-        }
+    if let Some(dwarf) = &dwarf {
+        sources.push(dwarf);
     }
-    if let Some(table) = table {
+    if let (Some(offsets), None | Some(Origin::Runtime)) = (offsets, only) {
+        sources.push(offsets);
+    }
+    // A file with debug information knows what its build does not have; a table made from another must not add to it.
+    if let (Some(table), None) = (chosen.as_deref(), &dwarf) {
         sources.push(table);
     }
     let descriptions = sources.iter().map(|source| source.describe()).collect();
@@ -54,11 +86,34 @@ pub(super) fn learn(
     let layouts = Layouts::resolve(&mut resolver)?;
     let header = Header::new(&layouts, &mut resolver)?;
     if header.has_gc_bits() {
-        return Err(PythonError::FreeThreaded { version });
+        return Err(PythonError::FreeThreaded { version: subject.evidence.version.unwrap_or(PyVersion(0)) });
     }
     let shapes = Shapes::resolve(&mut resolver);
     if let Some(conflict) = resolver.conflict() {
         return Err(conflict.into());
     }
-    Ok(Learnt { layouts, header, shapes, resolutions: resolver.resolved().to_vec(), sources: descriptions })
+    let resolutions = resolver.resolved().to_vec();
+    Ok(Learnt { layouts, header, shapes, resolutions, sources: descriptions, table: chosen })
+}
+
+impl Subject<'_, '_> {
+    /// The user's table, else the embedded one that fits.
+    fn table<'core>(
+        &self,
+        given: Option<&'core Table>,
+        reason: &str,
+    ) -> Result<Cow<'core, Table>, PythonError> {
+        if let Some(table) = given {
+            return Ok(Cow::Borrowed(table));
+        }
+        let candidates = Candidate::all(self.evidence);
+        match proved(candidates, self.space, self.evidence.offsets.as_ref(), self.runtime) {
+            Ok(candidate) => Ok(Cow::Owned(candidate.table)),
+            Err(why) => Err(self.no_layout(&format!("{reason}; {why}"))),
+        }
+    }
+
+    fn no_layout(&self, reason: &str) -> PythonError {
+        PythonError::NoLayout { module: self.module_name.to_owned(), reason: reason.to_owned() }
+    }
 }

@@ -83,6 +83,11 @@ impl<'d> ElfImage<'d> {
         (section.sh_addr != 0).then_some(section.sh_addr)
     }
 
+    /// The NUL-terminated texts of the read-only data, in whatever encoding.
+    pub fn strings(&self) -> impl Iterator<Item = &'d [u8]> {
+        self.section(".rodata").unwrap_or_default().split(|byte| *byte == 0)
+    }
+
     /// The bytes of a section as they are in this file, and whether it is marked as compressed
     /// (`SHF_COMPRESSED`).
     pub(super) fn stored_section(&self, name: &str) -> Option<(&'d [u8], bool)> {

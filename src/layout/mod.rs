@@ -7,12 +7,14 @@ mod resolver;
 mod table;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use crate::debuginfo::{Bits, Field};
 pub use dwarf::DwarfSource;
 pub use error::LayoutError;
 pub use resolver::{Resolution, Resolver};
-pub use table::{Table, TableError, TableModule, TableStruct, TableSymbol};
+pub use table::{Table, TableModule, TableStruct, TableSymbol, TableVariant};
+pub use text::TableError;
 
 /// How a layout became known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

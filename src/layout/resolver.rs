@@ -30,6 +30,7 @@ pub struct Resolver<'s> {
     /// Position in `resolved` by type as asked for, then by path (empty for the size).
     known: FxHashMap<String, FxHashMap<String, usize>>,
     conflict: Option<LayoutError>,
+    disagreement: Option<(String, String)>,
 }
 
 /// An answer with the source that gave it.
@@ -51,7 +52,13 @@ impl std::fmt::Debug for Resolver<'_> {
 impl<'s> Resolver<'s> {
     /// A resolver that asks `sources` in that order.
     pub fn new(sources: Vec<&'s dyn LayoutSource>) -> Self {
-        Self { sources, resolved: Vec::new(), known: FxHashMap::default(), conflict: None }
+        Self {
+            sources,
+            resolved: Vec::new(),
+            known: FxHashMap::default(),
+            conflict: None,
+            disagreement: None,
+        }
     }
 
     /// Size of a struct in bytes, if any source knows it.
@@ -104,6 +111,11 @@ impl<'s> Resolver<'s> {
         self.conflict.clone()
     }
 
+    /// Type and path of the first question asked so far to which two sources of any kind have different answers.
+    pub fn disagreement(&self) -> Option<(&str, &str)> {
+        self.disagreement.as_ref().map(|(ty, path)| (ty.as_str(), path.as_str()))
+    }
+
     /// The answers as a table; see [`Table::from_answers`].
     pub fn to_table(&self, header: Vec<(String, String)>, modules: Vec<TableModule>) -> Table {
         Table::from_answers(&self.resolved, header, modules)
@@ -121,7 +133,7 @@ impl<'s> Resolver<'s> {
         let resolution = Resolution {
             ty: first.map_or(ty, |answer| answer.ty).to_owned(),
             path: path.map(str::to_owned),
-            field: first.map(|answer| answer.field),
+            field: first.map(|answer| with_size(answer.field, &answers)),
             origin: first.map(|answer| answer.source.origin()),
         };
         let field = resolution.field;
@@ -131,6 +143,12 @@ impl<'s> Resolver<'s> {
     }
 
     fn note_conflict(&mut self, answers: &[Answer<'_, '_>], path: Option<&str>) {
+        if let Some((first, rest)) = answers.split_first()
+            && self.disagreement.is_none()
+            && rest.iter().any(|other| !agree(first.field, other.field))
+        {
+            self.disagreement = Some((first.ty.to_owned(), path.unwrap_or("(size)").to_owned()));
+        }
         if self.conflict.is_some() {
             return;
         }
@@ -163,6 +181,15 @@ fn ask<'s, 't>(source: &'s dyn LayoutSource, ty: &'t str, path: Option<&str>) ->
         };
         Some(Answer { source, ty, field })
     })
+}
+
+/// A field of which the first source knows the offset only, with what another source knows besides.
+fn with_size(field: Field, answers: &[Answer<'_, '_>]) -> Field {
+    let fuller = |answer: &&Answer<'_, '_>| answer.field.size != 0 && answer.field.offset == field.offset;
+    match field.size {
+        0 => answers.iter().find(fuller).map_or(field, |answer| answer.field),
+        _ => field,
+    }
 }
 
 /// Size 0 means that a source knows the offset only.

@@ -251,6 +251,7 @@ fn any_table() -> impl Strategy<Value = Table> {
             name,
             size,
             fields: fields.into_iter().collect(),
+            absent: Vec::new(),
         };
         structs.into_iter().map(one).collect()
     });
@@ -259,7 +260,48 @@ fn any_table() -> impl Strategy<Value = Table> {
         header,
         modules,
         structs,
+        variants: Vec::new(),
+        facts: Vec::new(),
     })
+}
+
+const WITH_VARIANTS: &str = "\
+format 1
+struct node size 48
+  next 8 8
+  gone 16 4
+struct leaf size 8
+variant 1.2.0 1.2.3
+struct node size 40
+  next 16 8
+  added 24 8
+  gone -
+variant 1.2.4rc1 1.2.9
+struct leaf size 16
+";
+
+#[test]
+fn a_variant_changes_adds_and_removes_fields() {
+    let table = Table::parse(WITH_VARIANTS).unwrap();
+    assert_eq!(table.variants.len(), 2);
+    assert_eq!(
+        (table.size_of("node"), table.structure("node").unwrap().field("next")),
+        (Some(48), Some(AT_8))
+    );
+    let first = table.variant(0);
+    assert_eq!((first.size_of("node"), first.size_of("leaf")), (Some(40), Some(8)));
+    let node = first.structure("node").unwrap();
+    assert_eq!((node.field("next"), node.field("gone")), (Some(AT_16), None));
+    assert_eq!(node.field("added"), Some(Field::bytes(24, 8)));
+    let second = table.variant(1);
+    assert_eq!(
+        (second.size_of("leaf"), second.structure("node").unwrap().field("gone")),
+        (Some(16), Some(Field::bytes(16, 4)))
+    );
+    assert_eq!(table.variant(2).structs, table.structs);
+    assert_eq!(Table::parse(&table.to_string()), Ok(table));
+    let orphan = Table::parse("format 1\nstruct a\n  x -\n").unwrap_err().to_string();
+    assert!(orphan.contains("line 3") && orphan.contains("only a variant"), "{orphan}");
 }
 
 proptest! {

@@ -34,7 +34,7 @@ pub struct InfoReport {
     pub modules: Vec<ModuleRow>,
     /// Where layouts were learnt, most trusted first.
     pub layout_sources: Vec<String>,
-    /// With `--layouts`: every field that was asked for.
+    /// With `--show-layouts`: every field that was asked for.
     pub layouts: Option<Vec<LayoutRow>>,
 }
 

@@ -6,5 +6,6 @@
 mod aarch64;
 mod cli;
 mod damaged;
+mod layouts;
 mod readme;
 mod tidy;

@@ -43,7 +43,7 @@ fn every_command_answers_with_the_document_that_is_described() {
         let layout = directory.join("layout.txt");
         for arguments in [
             &["overview"][..],
-            &["info", "--layouts"],
+            &["info", "--show-layouts"],
             &["types"],
             &["types", "--by-module", "--garbage", "--sort", "count"],
             &["objects", "dict"],

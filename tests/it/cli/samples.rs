@@ -73,6 +73,7 @@ fn coverage() -> Coverage {
         memory: MemoryCoverage::default(),
         modules: ModuleCoverage::default(),
         python: Some(PythonCoverage {
+            support: "proved",
             collecting: true,
             broken_lists: vec![BrokenList { interpreter: 0, generation: "2", at: Hex(8) }],
             opaque_types: 1,

@@ -14,7 +14,7 @@ use std::path::Path;
 /// Every command, on a target that most heaps have.
 const COMMANDS: [&[&str]; 14] = [
     &["overview"],
-    &["info", "--layouts"],
+    &["info", "--show-layouts"],
     &["types"],
     &["types", "--garbage", "--json"],
     &["objects", "dict"],
