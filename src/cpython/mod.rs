@@ -93,7 +93,7 @@ pub use types::{AllocationCounts, TypeId, TypeInfo, TypeTable, Walk, WalkKind, i
 pub use values::{read_bytes, read_int, read_str};
 pub use words::{ReadField, half, word};
 
-use crate::corefile::{Address, AddressSpace};
+use crate::corefile::{Address, AddressSpace, Machine};
 use crate::debuginfo::Binaries;
 use crate::layout::{Resolution, Table};
 use layouts::Layouts;
@@ -154,9 +154,9 @@ impl Runtime<'_> {
         locate::find_symbol(&self.binaries, self.table.as_deref(), self.module, name)
     }
 
-    /// Whether there is code to be read at `address`.
+    /// Whether there is code to be read at `address`, and of a processor whose code can be followed.
     pub(crate) fn has_code(&self, address: Address) -> bool {
-        self.space.read_u8(address).is_ok()
+        self.binaries.machine() == Machine::X86_64 && self.space.read_u8(address).is_ok()
     }
 
     /// Whether `address` lies in the module that holds the interpreter.

@@ -51,6 +51,9 @@ pub struct CensusGaps {
 
 /// How many examples are kept.
 const MAX_EXAMPLES: usize = 8;
+/// Counts from here on are rare in objects, and common in what only looks like one: the lowest address that programs
+/// are linked to on x86-64 and AArch64 is 4 MiB.
+const LARGE_COUNT: u64 = 4 << 20;
 
 impl CensusGaps {
     fn add(&mut self, other: &Self) {
@@ -296,6 +299,10 @@ impl Scanner<'_, '_, '_, '_> {
                     // that looks alike, or an instance that is being torn down.
                     continue;
                 }
+                let is_large = refcount.count >= LARGE_COUNT && !refcount.immortal;
+                if is_large && !self.is_credible(info, bytes, preheader, tracking) {
+                    continue;
+                }
                 self.object(type_id, info, start + preheader as u64, refcount, tracking);
                 return true;
             }
@@ -314,6 +321,22 @@ impl Scanner<'_, '_, '_, '_> {
             _ => info.basicsize,
         };
         preheader as u64 + least <= bytes.len() as u64
+    }
+
+    /// Whether an object with a very large count is one: where a program is linked to low addresses its pointers look like
+    /// counts, and a structure of pointers (a module's state) that has one to a type behind another looks like an object.
+    fn is_credible(&self, info: &TypeInfo, bytes: &[u8], preheader: usize, tracking: Tracking) -> bool {
+        if info.has_gc() && !tracking.tracked {
+            return false;
+        }
+        if info.itemsize == 0 || info.size_rule != SizeRule::Object {
+            return true;
+        }
+        let at = preheader + self.runtime.layouts.var_object.ob_size.offset as usize;
+        let Some(items) = bytes.get(at..).and_then(|rest| rest.first_chunk()) else { return false };
+        let room = (bytes.len() as u64).saturating_sub(preheader as u64);
+        let items = i64::from_le_bytes(*items).unsigned_abs();
+        info.basicsize.saturating_add(info.itemsize.saturating_mul(items)) <= room
     }
 
     #[inline]

@@ -166,11 +166,17 @@ fn code_of_another_processor_is_not_followed_and_what_that_hides_is_said() {
         for (type_, count) in &found {
             assert!(all.get(type_).is_some_and(|all| count <= all), "{name}: {type_} has {count} objects");
         }
+        assert_eq!(state(&ours, "stacks"), "exact", "{name}");
+        assert_eq!(
+            state(&ours, "objects"),
+            state(&ours, "references"),
+            "{name}: objects are found by references"
+        );
+        // Facts recorded for the release tell most references; the rest is guessed.
+        if state(&ours, "objects") == "exact" {
+            assert!(found == all, "{name}: not exact");
+        }
         let (found, all): (u64, u64) = (found.values().sum(), all.values().sum());
         assert!(found >= all - all / 1000, "{name}: {found} objects of {all}");
-        assert_eq!(state(&theirs, "objects"), "exact", "{name}");
-        assert_eq!(state(&ours, "objects"), "bounded", "{name}");
-        assert_eq!(state(&ours, "references"), "bounded", "{name}");
-        assert_eq!(state(&ours, "stacks"), "exact", "{name}");
     }
 }
