@@ -1,11 +1,14 @@
 """Compare `exuvia dev dump` with an oracle that is not ours.
 
-    python3 oracle_compare.py EXUVIA ORACLE_DIR [--expect 3.11,3.12,3.13]
+    python3 oracle_compare.py EXUVIA ORACLE_DIR [--python CELL]... [--expect CELL,...] [--cores DIR]
 
 ORACLE_DIR holds small.py and oracle.py (its README gives their file formats). For each interpreter
-that fixtures/make.py finds: run small.py, let it write what the interpreter says of its heap, take a
-core with gcore, dump that core with EXUVIA, and compare objects (type and size), referents, garbage,
-tracked objects and the allocator's figures.
+(those named, or all that fixtures/interpreters.py finds and that need no other root): run small.py, let it
+write what the interpreter says of its heap, take a core with gcore, dump that core with EXUVIA, and compare
+objects (type and size), referents, garbage, tracked objects and the allocator's figures.
+
+DIR holds cores made elsewhere: NAME/{core,oracle.*}, each file with .zst behind it or not. They are compared
+in the same way, without the interpreters they are of.
 
 That oracle is written by a forked child, which runs Python before it looks. What this changes is
 listed object by object, and each is justified by the memory of the core, read here without EXUVIA
@@ -26,10 +29,9 @@ sys.dont_write_bytecode = True
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "fixtures"))
 import elfcore  # noqa: E402
-import make  # noqa: E402
+import interpreters  # noqa: E402
 
 TIME_LIMIT = 300                        # seconds for one program
-OB_REFCNT, OB_TYPE, LENGTH = 0, 8, 16   # PyObject, and the third word of str and tuple (Include/cpython)
 PRINT_KEYWORDS = ("sep", "end", "file", "flush")
 # What the child holds when it asks the allocator: block size -> (greatest difference, what it is).
 # That part of the oracle is text without addresses, so these cannot be told one by one.
@@ -39,6 +41,30 @@ CHILD_BLOCKS = {
     64: (16, "strings; the dicts and tuples of gc.get_stats(), get_count() and get_threshold()"),
     208: (1, "the keys of the child's dict of results"),
 }
+
+
+class Header:
+    """PyObject of a build, and the length behind it in str and tuple (Include/object.h)."""
+
+    def __init__(self, core, version):
+        self.core = core
+        self.free_threaded = "free-threading build" in version
+        self.new = tuple(int(n) for n in version.split()[0].split("rc")[0].split(".")[:2]) >= (3, 14)
+        self.type_at = 24 if self.free_threaded else 8
+        self.size = self.type_at + 8
+
+    def type_of(self, i):
+        return self.core.word(i + self.type_at)
+
+    def length(self, i):
+        return self.core.word(i + self.size)
+
+    def is_dead(self, i):
+        """Whether what lies there was freed. Allocators keep a list of free blocks in their first words."""
+        if self.free_threaded:          # the owner's count and the shared count, whose two low bits are flags
+            return self.core.word(i + 8) >> 32 == 0 and self.core.word(i + 16) >> 2 == 0
+        count = self.core.word(i)
+        return count == 0 or count >> 14 == i >> 14 or self.new and count & 2 ** 32 - 1 == 0
 
 
 def numbers(path):
@@ -79,10 +105,13 @@ class Comparison:
         self.core = elfcore.Core(core)
         with open(oracle + ".json") as f:
             self.summary = json.load(f)
-        self.names = {row["type_id"]: row["type"] for row in self.summary["by_type_full"]}
+        self.header = Header(self.core, self.summary["python"])
+        by_type = self.summary.get("by_type_full") or self.summary["by_type"]
+        self.names = {row["type_id"]: row["type"] for row in by_type}
         self.names[0] = "no type"
         self.closure = triples(oracle + ".objs.bin")
-        self.theirs = {**self.closure, **triples(oracle + ".more.bin")}
+        more = oracle + ".more.bin"
+        self.theirs = {**self.closure, **(triples(more) if os.path.exists(more) else {})}
         self.ours = triples(ours + ".objs.bin")
         self.edges = records(oracle + ".edges.bin")
         self.our_edges = records(ours + ".edges.bin")
@@ -106,17 +135,17 @@ class Comparison:
     def why_absent(self, i):
         """Why the core cannot hold the object that the oracle calls i; None if it may."""
         type_id, size = self.theirs[i]
-        refcount, there = self.core.word(i + OB_REFCNT), self.core.word(i + OB_TYPE)
+        there = self.header.type_of(i)
         if there is None:
             return "the core has no memory there"
         if there != type_id:
             return "made by the child; the core has %s there" % self.names.get(there, "the type of no object")
-        if refcount == 0 or refcount >> 14 == i >> 14:
-            return "made by the child; in the core a free block (its first word is a free list's)"
+        if self.header.is_dead(i):
+            return "made by the child; in the core a free block"
         if self.names.get(type_id) == "builtins.str":
-            length = self.core.word(i + LENGTH)
-            # A compact ASCII string is its head of 40 bytes (48 in 3.11), its characters and a zero.
-            if size - length not in (41, 49):
+            length = self.header.length(i)
+            # A compact ASCII string is its head (24 bytes more than PyObject, 32 before 3.12), its characters and a zero.
+            if size - length not in (self.header.size + 25, self.header.size + 33):
                 return "made by the child; the core has a string of %d characters there" % length
         return None
 
@@ -146,7 +175,7 @@ class Comparison:
 
     def text(self, i):
         """A short ASCII string of the core."""
-        length = self.core.word(i + LENGTH)
+        length = self.header.length(i)
         head = self.ours[i][1] - length - 1
         return self.core.read(i + head, length).decode("ascii", "replace")
 
@@ -228,25 +257,52 @@ def take_core(interpreter, oracle_directory, directory):
         process.wait()
 
 
+def unpacked(source, directory):
+    """A copy of a directory whose .zst files are as they were. The path of its core."""
+    for name in os.listdir(source):
+        path, target = os.path.join(source, name), os.path.join(directory, name)
+        if name.endswith(".zst"):
+            subprocess.run(["zstd", "-q", "-d", "--sparse", path, "-o", target[:-4]], check=True)
+        else:
+            os.symlink(path, target)
+    return os.path.join(directory, "core")
+
+
+def compare(title, exuvia, take, oracle):
+    """One comparison in a directory of its own; take(directory) gives the core and oracle is its oracle there."""
+    with tempfile.TemporaryDirectory() as directory:
+        print(title, flush=True)
+        core = take(directory)
+        ours = os.path.join(directory, "ours")
+        subprocess.run([exuvia, "dev", "dump", core, ours], check=True)
+        return Comparison(core, os.path.join(directory, oracle), ours).run()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("exuvia")
     parser.add_argument("oracle")
-    parser.add_argument("--expect", default="", metavar="MINOR,…", help="fail unless these are found")
+    parser.add_argument("--python", action="append", default=[], metavar="CELL")
+    parser.add_argument("--expect", default="", metavar="CELL,…", help="fail unless these are found (3.13, 3.13t)")
+    parser.add_argument("--cores", metavar="DIR", help="cores with oracles, made elsewhere")
     options = parser.parse_args()
-    interpreters = make.found()
-    minors = {"%d.%d" % i.minor for i in interpreters}
-    missing = [m for m in options.expect.split(",") if m and m not in minors]
-    if missing or not interpreters:
+    exuvia = os.path.abspath(options.exuvia)
+    chosen = list(interpreters.named(options.python)) or [i for i in interpreters.found() if i.root is None]
+    kinds = {"%d.%d%s" % (*i.minor, i.build) for i in chosen}
+    missing = [m for m in options.expect.split(",") if m and m not in kinds]
+    if missing or not chosen:
         raise SystemExit("no CPython %s with debug information was found" % ", ".join(missing or ["at all"]))
     equal = True
-    for interpreter in interpreters:
-        with tempfile.TemporaryDirectory() as directory:
-            print("CPython %s" % interpreter.version, flush=True)
-            core = take_core(interpreter, os.path.abspath(options.oracle), directory)
-            ours = os.path.join(directory, "ours")
-            subprocess.run([os.path.abspath(options.exuvia), "dev", "dump", core, ours], check=True)
-            equal &= Comparison(core, os.path.join(directory, "OUT"), ours).run()
+    for interpreter in chosen:
+        def take(directory, interpreter=interpreter):
+            return take_core(interpreter, os.path.abspath(options.oracle), directory)
+        equal &= compare("CPython %s" % interpreter.cell({}), exuvia, take, "OUT")
+    for name in sorted(os.listdir(options.cores)) if options.cores else ():
+        source = os.path.abspath(os.path.join(options.cores, name))
+        if os.path.isdir(source):
+            def take(directory, source=source):
+                return unpacked(source, directory)
+            equal &= compare("core %s" % name, exuvia, take, "oracle")
     return 0 if equal else 1
 
 
