@@ -2,9 +2,9 @@
 //!
 //! Knows list heads and GC heads; refuses to know what the objects behind them are.
 
+use super::Runtime;
 use super::interpreter::Interpreter;
 use super::words::{ReadField, at, word};
-use super::{GC_HEAD_SIZE, Runtime};
 use crate::corefile::{Address, ReadError};
 use crate::layout::Field;
 use rustc_hash::FxHashSet;
@@ -267,8 +267,9 @@ pub fn walk_lists(runtime: &Runtime<'_>) -> Vec<GcList> {
 fn walk(runtime: &Runtime<'_>, head: Address, collecting: bool, list: &mut GcList) -> Option<Address> {
     let l = &runtime.layouts;
     let bound = runtime.mapped_bytes / 32 + 1;
-    let length = GC_HEAD_SIZE as usize + runtime.header.size as usize;
-    let type_at = GC_HEAD_SIZE as usize + runtime.header.type_at as usize;
+    let head_size = u64::from(runtime.semantics.gc_head);
+    let length = head_size as usize + runtime.header.size as usize;
+    let type_at = head_size as usize + runtime.header.type_at as usize;
     let mut previous = head;
     let mut last_type = 0;
     let Ok(mut current) = runtime.space.field(head, l.gc_head.next) else { return Some(head) };
@@ -282,7 +283,7 @@ fn walk(runtime: &Runtime<'_>, head: Address, collecting: bool, list: &mut GcLis
         if (!agrees && !collecting) || list.objects.len() as u64 >= bound {
             return Some(previous);
         }
-        list.objects.push(current.wrapping_add(GC_HEAD_SIZE));
+        list.objects.push(current.wrapping_add(head_size));
         let type_ = word(bytes, type_at);
         if type_ != last_type {
             last_type = type_;

@@ -85,6 +85,7 @@ layouts! {
         ref_shared: optional("ob_ref_shared"),
         gc_bits: optional("ob_gc_bits"),
         refcnt_split: optional("ob_refcnt_split"),
+        chain_next: optional("_ob_next"),
         overflow: optional("ob_overflow"),
         type_: required("ob_type"),
     }
@@ -94,8 +95,9 @@ layouts! {
     }
     /// Include/internal/pycore_gc.h: the two words before an object the collector knows.
     gc_head: GcHead = "PyGC_Head" {
-        next: required("_gc_next"),
-        prev: required("_gc_prev"),
+        next: required("_gc_next" | "gc.gc_next"),
+        prev: required("_gc_prev" | "gc.gc_prev"),
+        refs: optional("gc.gc_refs"),
     }
     /// Include/internal/pycore_runtime.h.
     runtime: RuntimeState = "_PyRuntimeState|pyruntimestate" {

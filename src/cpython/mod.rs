@@ -29,6 +29,7 @@ mod members;
 mod mimalloc;
 mod mimalloc_page;
 mod names;
+mod object_chain;
 mod old_lines;
 mod open;
 mod own_data;
@@ -77,6 +78,7 @@ pub use lines::line_of;
 pub use members::{MemberNames, member_name};
 pub use mimalloc::{HeapFigures, MimallocFigures};
 pub use names::type_module;
+pub use object_chain::chained_objects;
 pub use preview::{
     Preview, PreviewLimits, Values, escape_text, float_repr, preview, quote_bytes, quote_text,
 };
@@ -99,9 +101,6 @@ use crate::layout::{Resolution, Table};
 use layouts::Layouts;
 use shapes::Shapes;
 use std::borrow::Cow;
-
-/// Bytes of a `PyGC_Head`, in builds that have one.
-pub const GC_HEAD_SIZE: u64 = 16;
 
 /// A CPython found in a core file: where its state lies and how to read it.
 #[derive(Debug)]

@@ -54,8 +54,8 @@ impl PyVersion {
         match self.0 {
             // The pipeline is proved against the interpreter on these minors (tests/matrix).
             0x0308_0000..0x0310_0000 => Support::Proved,
-            // Every struct is found by the names that 3.8 has for it.
-            0x0306_0000..0x0308_0000 => Support::ByNames,
+            // All structs are found by name; 3.6 has no _PyRuntime (Include/internal/pystate.h, 3.7).
+            0x0307_0000..0x0308_0000 => Support::ByNames,
             _ => Support::Unknown,
         }
     }
@@ -237,7 +237,7 @@ impl Semantics {
             tuples_untracked_first: layouts.gc.visited_space.is_some(),
             tagged_stack: layouts.frame.tagged.is_some(),
             interned_refs_uncounted: true,
-            gc_head: if layouts.object.gc_bits.is_some() { 0 } else { super::GC_HEAD_SIZE as u32 },
+            gc_head: if layouts.object.gc_bits.is_some() { 0 } else { layouts.gc_head.size },
             // Objects/longobject.c, int___sizeof___impl: 3.11 counts the digit that 0 has room for (gh-89039).
             least_digits: u64::from(version.0 >= 0x030b_0000),
             // Objects/typeobject.c, subtype_traverse: since 3.9 it leaves the type to the traversal of a base made at

@@ -7,9 +7,9 @@ use super::table::{Columns, Found};
 use super::{ObjectFlags, ObjectId, ObjectTable};
 use crate::corefile::Address;
 use crate::cpython::{
-    AllocatorFigures, AllocatorKind, Area, Contents, GC_HEAD_SIZE, Gap, GcBits, Generation, LiveBlocks,
-    PaddedBlock, PymallocFigures, PythonError, ReadField, RefCount, References, Region, Regions, Runtime,
-    SizeRule, TypeId, TypeInfo, for_each_area, is_type, regions, roots, size_of, word,
+    AllocatorFigures, AllocatorKind, Area, Contents, Gap, GcBits, Generation, LiveBlocks, PaddedBlock,
+    PymallocFigures, PythonError, ReadField, RefCount, References, Region, Regions, Runtime, SizeRule,
+    TypeId, TypeInfo, chained_objects, for_each_area, is_type, regions, roots, size_of, word,
 };
 use crate::graph::EdgeKind;
 use rayon::prelude::*;
@@ -368,6 +368,8 @@ impl Scanner<'_, '_, '_, '_> {
 
 /// `_gc_prev` bit that says `tp_finalize` was called (Include/internal/pycore_gc.h, `_PyGC_PREV_MASK_FINALIZED`).
 const GC_FINALIZED: u64 = 1;
+/// `_PyGC_REFS_UNTRACKED` (Include/objimpl.h, up to 3.7).
+const REFS_UNTRACKED: i64 = -2;
 
 /// What the collector has noted of one object.
 #[derive(Clone, Copy, Debug, Default)]
@@ -377,10 +379,21 @@ struct Tracking {
 }
 
 impl Tracking {
-    /// By the two words of a GC head.
+    /// By a GC head: links that are there, and a flag beside them.
     #[inline]
-    fn from_head(next: u64, prev: u64) -> Self {
-        Self { tracked: next != 0, finalized: prev & GC_FINALIZED != 0 }
+    fn from_head(runtime: &Runtime<'_>, head: &[u8]) -> Self {
+        let l = &runtime.layouts.gc_head;
+        match l.refs {
+            None => Self {
+                tracked: word(head, l.next.offset as usize) != 0,
+                finalized: word(head, l.prev.offset as usize) & GC_FINALIZED != 0,
+            },
+            // Up to 3.7 links that were never set may hold anything, and a third word tells.
+            Some(refs) => {
+                let refs = word(head, refs.offset as usize);
+                Self { tracked: refs as i64 >> 1 != REFS_UNTRACKED, finalized: refs & GC_FINALIZED != 0 }
+            }
+        }
     }
 
     /// By the bits of a header.
@@ -395,10 +408,8 @@ impl Tracking {
         if runtime.header.has_gc_bits() {
             return Self::from_bits(runtime.header.gc_bits_in(bytes, preheader));
         }
-        match preheader.checked_sub(GC_HEAD_SIZE as usize) {
-            None => Self::default(),
-            Some(head) => Self::from_head(word(bytes, head), word(bytes, head + 8)),
-        }
+        let head = preheader.checked_sub(runtime.semantics.gc_head as usize);
+        head.and_then(|head| bytes.get(head..)).map_or(Self::default(), |head| Self::from_head(runtime, head))
     }
 
     /// Of any object. Static types have no GC head, whatever their type says.
@@ -411,8 +422,9 @@ impl Tracking {
         if !info.has_gc() || is_static_type {
             return Self::default();
         }
-        match runtime.space.slice(object.wrapping_sub(GC_HEAD_SIZE), GC_HEAD_SIZE as usize) {
-            Ok(head) => Self::from_head(word(head, 0), word(head, 8)),
+        let size = runtime.semantics.gc_head;
+        match runtime.space.slice(object.wrapping_sub(u64::from(size)), size as usize) {
+            Ok(head) => Self::from_head(runtime, head),
             Err(_) => Self::default(),
         }
     }
@@ -454,6 +466,7 @@ fn outside_seeds(runtime: &Runtime<'_>, map: &RegionMap, scans: &[RegionScan]) -
     for list in &runtime.gc_lists {
         seeds.extend(list.objects.iter().copied().filter(|&object| !map.contains(object)));
     }
+    seeds.extend(chained_objects(runtime).into_iter().filter(|&object| !map.contains(object)));
     seeds.extend(runtime.types.iter().map(|(_, info)| info.address).filter(|&type_| !map.contains(type_)));
     roots(runtime, &mut |root| {
         if root.certain && !map.contains(root.target) {

@@ -93,6 +93,7 @@ pub fn prove_with(
         view.referents(oracle, &mut differences);
         view.objects(oracle, &mut differences);
         view.allocation_counts(oracle, &mut differences);
+        view.chain(&mut differences);
         view.refcounts(oracle, &mut differences);
         view.threads(oracle, &mut differences);
         view.allocator(oracle, &mut differences);
@@ -289,6 +290,28 @@ impl View<'_, '_> {
         let lines =
             wrong.iter().map(|(name, all)| format!("{} × {name}, first {}", all.len(), all[0])).collect();
         differences.all("objects, by type", lines);
+    }
+
+    /// All objects that a build with trace-refs has on the list that `sys.getobjects()` shows are found, and nothing of
+    /// pools is found that is not there (Objects/object.c, up to 3.11).
+    fn chain(&self, differences: &mut Differences) {
+        let Some(next) = self.runtime.layouts.object.chain_next else { return };
+        let Some(head) = self.runtime.symbol("refchain") else { return };
+        let mut theirs = BTreeSet::new();
+        let mut object = self.runtime.space.field(head, next).unwrap_or(head);
+        while object != head && theirs.insert(object) {
+            object = self.runtime.space.field(object, next).unwrap_or(head);
+        }
+        let objects = &self.census.objects;
+        let all = (0..objects.len() as u32).map(|id| objects.address(ObjectId(id)));
+        let ours: BTreeSet<u64> = all.collect();
+        let known: BTreeSet<u64> = theirs.iter().copied().filter(|object| ours.contains(object)).collect();
+        differences.sets("sys.getobjects()", &known, &theirs, &|id| self.type_name(id));
+        // Static objects join the list when something first holds them.
+        let surplus = ours.difference(&theirs).filter(|&&id| self.runtime.binaries.containing(id).is_none());
+        let surplus: Vec<String> =
+            surplus.map(|&id| format!("{id:#x} {} is not on the list", self.type_name(id))).collect();
+        differences.all("sys.getobjects()", surplus);
     }
 
     /// What a build with `COUNT_ALLOCS` counted: between what the interpreter said before the dump and what it said after,
