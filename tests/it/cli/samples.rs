@@ -19,7 +19,7 @@ use exuvia::report::referrers::{
 use exuvia::report::show::{ShowReport, ShowRow};
 use exuvia::report::suspects::{SuspectRow, SuspectsReport};
 use exuvia::report::threads::{ExceptionLine, FrameRow, LocalRow, OtherThread, PythonThread, ThreadsReport};
-use exuvia::report::types::{Rest, TypeRow, TypeSelection, TypesReport};
+use exuvia::report::types::{CountsRow, Rest, TypeRow, TypeSelection, TypesReport};
 use exuvia::report::{CoreIdentity, Envelope, Hex, Page, Report, Signal};
 use serde_json::Value;
 
@@ -235,6 +235,7 @@ fn types() -> TypesReport {
             objects: 1,
             bytes: 1,
             share_permille: 500,
+            counts: Some(CountsRow { allocs: 3, frees: 2, max: 2 }),
         }],
         others: Rest { rows: 1, objects: 1, bytes: 1 },
     }
