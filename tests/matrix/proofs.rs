@@ -133,6 +133,8 @@ const BEYOND_MEMBERS: &[(&str, &str)] = &[
     ("_multibytecodec.MultibyteIncrementalEncoder", "error handlers with a name are small numbers"),
     ("_multibytecodec.MultibyteStreamReader", "error handlers with a name are small numbers"),
     ("_multibytecodec.MultibyteStreamWriter", "error handlers with a name are small numbers"),
+    ("MultibyteStreamReader", "error handlers with a name are small numbers"),
+    ("MultibyteStreamWriter", "error handlers with a name are small numbers"),
     ("_pickle.Pickler", "the memo is a table in a struct of its own"),
     ("_pickle.Unpickler", "the memo is an array"),
     ("_queue.SimpleQueue", "items in a ring"),
@@ -141,8 +143,12 @@ const BEYOND_MEMBERS: &[(&str, &str)] = &[
     ("hamt_bitmap_node", "items behind the object"),
     ("itertools._tee_dataobject", "an array with a count"),
     ("pyexpat.xmlparser", "an array of handlers with its end marked"),
+    ("sqlite3.Cache", "a chain of nodes"),
     ("sqlite3.Connection", "callbacks in structs of their own"),
 ];
+
+/// Static types that no base's subclasses name and no fact is told of: they are shown without a name.
+const UNNAMED: &[&str] = &["functools._lru_list_elem"];
 
 impl View<'_, '_> {
     fn type_name(&self, address: u64) -> String {
@@ -279,7 +285,9 @@ impl View<'_, '_> {
                 continue;
             };
             let info = self.runtime.types.get(objects.type_id(id));
-            if info.address != object.type_ || *info.name != *said {
+            let unnamed =
+                self.without_code && info.name.starts_with("<static type") && UNNAMED.contains(&said);
+            if info.address != object.type_ || (*info.name != *said && !unnamed) {
                 note(format!("is a {}", info.name));
             }
             // 2^64-1: sys.getsizeof itself failed.

@@ -26,6 +26,9 @@ macro_rules! embedded {
 
 /// All of them, oldest release first.
 const EMBEDDED: &[Embedded] = embedded![
+    "3.8" "3.8" 16,
+    "3.9" "3.9" 16,
+    "3.10" "3.10" 16,
     "3.11" "3.11" 16,
     "3.12" "3.12" 16,
     "3.13" "3.13" 16,

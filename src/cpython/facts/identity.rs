@@ -10,7 +10,7 @@ use crate::cpython::semantics::type_flags;
 use crate::cpython::types::{static_parts, type_dict};
 use crate::cpython::words::ReadField;
 use crate::cpython::{Runtime, dict_items, names, values};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// `Py_TPFLAGS_BASETYPE`.
 const BASETYPE: u64 = 1 << 10;
@@ -197,6 +197,9 @@ fn by_facts(
         let mut types: Vec<(u64, Address)> =
             types.into_iter().map(|type_| (order.of_type(runtime, type_), type_)).collect();
         known.sort_by_key(|known| known.order);
+        // Two patch releases may have told the same.
+        let mut names = FxHashSet::default();
+        known.retain(|known| names.insert(&known.name));
         types.sort_unstable();
         let known_order: Vec<u64> = known.iter().map(|known| known.order).collect();
         let own_order: Vec<u64> = types.iter().map(|&(order, _)| order).collect();

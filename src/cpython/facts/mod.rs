@@ -30,13 +30,16 @@ use std::fmt::{self, Display};
 /// Offset that stands for the attribute dict in front of an object.
 const MANAGED_DICT: i32 = -24;
 
+/// Structs by name; of one name there may be several, of different sizes, as patch releases add members.
+type ByName<T> = FxHashMap<Box<str>, Vec<T>>;
+
 /// Facts of one release.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     statics: Vec<Identity>,
-    visits: FxHashMap<Box<str>, Members>,
-    holds: FxHashMap<Box<str>, Held>,
-    states: FxHashMap<Box<str>, Members>,
+    visits: ByName<Members>,
+    holds: ByName<Held>,
+    states: ByName<Members>,
 }
 
 /// Members of a struct of a certain size, by offset.
@@ -84,9 +87,9 @@ impl Facts {
                 order: second.parse().ok()?,
                 name: name.into(),
             }),
-            "visit" => drop(self.visits.insert(name.into(), Members::parse(first, second)?)),
-            "state" => drop(self.states.insert(name.into(), Members::parse(first, second)?)),
-            "hold" => drop(self.holds.insert(name.into(), Held::parse(first, second)?)),
+            "visit" => note(&mut self.visits, name, Members::parse(first, second)?),
+            "state" => note(&mut self.states, name, Members::parse(first, second)?),
+            "hold" => note(&mut self.holds, name, Held::parse(first, second)?),
             _ => {}
         }
         Some(())
@@ -98,9 +101,9 @@ impl Facts {
             .statics
             .iter()
             .map(|known| format!("static {:016x} {} {}", known.fingerprint, known.order, known.name))
-            .chain(self.visits.iter().map(|(name, members)| format!("visit {members} {name}")))
-            .chain(self.holds.iter().map(|(name, held)| format!("hold {held} {name}")))
-            .chain(self.states.iter().map(|(name, members)| format!("state {members} {name}")))
+            .chain(all(&self.visits).map(|(name, members)| format!("visit {members} {name}")))
+            .chain(all(&self.holds).map(|(name, held)| format!("hold {held} {name}")))
+            .chain(all(&self.states).map(|(name, members)| format!("state {members} {name}")))
             .collect();
         lines.sort_unstable();
         lines
@@ -109,14 +112,14 @@ impl Facts {
     /// How instances of the type called `name`, of `size` bytes, are traversed by a function whose code is not there;
     /// `type_at` is where an object has its type.
     pub(super) fn visited(&self, name: &str, size: u64, type_at: u32) -> Option<Walk> {
-        let members = self.visits.get(name).filter(|members| members.size == size)?;
+        let members = self.visits.get(name)?.iter().find(|members| members.size == size)?;
         let kind = WalkKind::Recorded { managed_dict: members.offsets.contains(&MANAGED_DICT) };
         Some(Walk { fields: members.fields(EdgeKind::Visited, Some(type_at)), kind })
     }
 
     /// What instances of the type called `name`, of `size` bytes, own although the collector does not know them.
     pub(super) fn held(&self, name: &str, size: u64) -> Option<Walk> {
-        let held = self.holds.get(name).filter(|held| held.members.size == size)?;
+        let held = self.holds.get(name)?.iter().find(|held| held.members.size == size)?;
         let kind =
             held.optional.map_or(WalkKind::Fixed, |(flag, member)| WalkKind::Optional { flag, member });
         Some(Walk { fields: held.members.fields(EdgeKind::Owned, None), kind })
@@ -124,9 +127,21 @@ impl Facts {
 
     /// Offsets of the references in the state of the module called `name`, of `size` bytes.
     pub(super) fn state(&self, name: &str, size: u64) -> Option<impl Iterator<Item = u32> + '_> {
-        let members = self.states.get(name).filter(|members| members.size == size)?;
+        let members = self.states.get(name)?.iter().find(|members| members.size == size)?;
         Some(members.offsets.iter().filter_map(|&offset| u32::try_from(offset).ok()))
     }
+}
+
+/// Adds what is not known yet.
+fn note<T: PartialEq>(to: &mut ByName<T>, name: &str, fact: T) {
+    let known = to.entry(name.into()).or_default();
+    if !known.contains(&fact) {
+        known.push(fact);
+    }
+}
+
+fn all<T>(by_name: &ByName<T>) -> impl Iterator<Item = (&str, &T)> {
+    by_name.iter().flat_map(|(name, facts)| facts.iter().map(move |fact| (name.as_ref(), fact)))
 }
 
 impl Members {

@@ -4,7 +4,7 @@
 //! nothing; so a visit tells the member. What then depends on a member's value, or reads beyond the members, is no fact.
 //! Every fact is compared with the code's own answer for the objects that the process has. Refuses to know any type.
 
-use super::{Facts, Held, MANAGED_DICT, Members};
+use super::{Facts, Held, MANAGED_DICT, Members, note};
 use crate::corefile::Address;
 use crate::cpython::references::{Stage, follow_code};
 use crate::cpython::types::{TypeInfo, WalkKind, traversal_owner};
@@ -42,11 +42,11 @@ pub(super) fn record(runtime: &Runtime<'_>, facts: &mut Facts) {
         {
             let objects = instances.get(&info.address).map_or(&[][..], Vec::as_slice);
             if let Some(members) = visited(runtime, &mut code, info, objects) {
-                facts.visits.insert(name.clone().into(), members);
+                note(&mut facts.visits, &name, members);
             }
         }
         if members_only && let Some(held) = held(runtime, info) {
-            facts.holds.insert(name.into(), held);
+            note(&mut facts.holds, &name, held);
         }
     }
     record_states(runtime, &mut code, facts);
@@ -172,7 +172,7 @@ fn record_states(runtime: &Runtime<'_>, code: &mut CodeCache, facts: &mut Facts)
         let Ok(name) = values::read_str(runtime, name, MAX_NAME) else { continue };
         let stage = Stage::state(runtime, module, size);
         if let Some(offsets) = unconditional(runtime, code, &stage, traverse) {
-            facts.states.insert(name.into(), Members { size, offsets });
+            note(&mut facts.states, &name, Members { size, offsets });
         }
     }
 }
