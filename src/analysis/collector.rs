@@ -1,9 +1,10 @@
-//! What `gc.collect()` would find now: our own run of CPython's cycle detector on the default build.
+//! What `gc.collect()` would find now: our own run of CPython's cycle detector.
 //!
 //! The steps of `deduce_unreachable`, `move_legacy_finalizers` and `finalize_garbage` (Modules/gcmodule.c, 3.11, 3.12;
-//! Python/gc.c, 3.13 to 3.15). No finalizer is run: what one might bring back is reported apart.
+//! Python/gc.c, 3.13 to 3.15), with what free-threaded builds do otherwise ([`super::split_counts`]). No finalizer is run: what one might bring back is reported apart.
 
 use super::held_by_garbage::held_only_by;
+use super::split_counts;
 use crate::corefile::Address;
 use crate::cpython::{Generation, Items, Runtime, WalkKind, items, uncounted_referents};
 use crate::graph::{EdgeKind, NodeSet, Trial, TrialInput, finalizer_closure, trial_deletion};
@@ -88,20 +89,25 @@ pub enum WhyUncollected {
 /// Runs the detector.
 pub fn collect(runtime: &Runtime<'_>, objects: &ObjectTable, graph: &HeapGraph) -> Collection {
     let mut candidates = candidates(objects);
-    if runtime.semantics.tuples_untracked_first {
+    let mut pinned = pinned(graph, objects.len());
+    if runtime.header.has_gc_bits() {
+        pinned.union_with(&split_counts::held_by_stacks(runtime, objects, &candidates));
+    } else if runtime.semantics.tuples_untracked_first {
         for tuple in untracked_first(runtime, objects) {
             candidates.remove(tuple);
         }
     }
     let refcounts = refcounts(runtime, objects, &candidates);
-    let pinned = pinned(graph, objects.len());
-    let Trial { unreachable, negative, negative_total, .. } = trial_deletion(TrialInput {
+    let Trial { mut unreachable, negative, negative_total, .. } = trial_deletion(TrialInput {
         graph: &graph.forward,
         candidates: &candidates,
         refcounts: &refcounts,
         pinned: &pinned,
     });
     drop(refcounts);
+    if runtime.header.has_gc_bits() {
+        unreachable.subtract(&split_counts::untracked(runtime, objects, graph, &unreachable));
+    }
     let legacy = having(runtime, objects, &unreachable, |info, _| info.has_legacy_finalizer);
     let finalizing =
         having(runtime, objects, &unreachable, |info, finalized| info.has_finalizer && !finalized);
@@ -213,7 +219,9 @@ fn by_interpreter(
 
 /// An object's refcount as the collector reads it; `None` when its header is not readable.
 fn refcount(runtime: &Runtime<'_>, address: Address) -> Option<u64> {
-    runtime.refcount(address).ok().map(|found| found.count)
+    let found = runtime.refcount(address).ok()?;
+    let queued = runtime.outside_counts.queued(address);
+    Some(found.count.saturating_add_signed(queued.saturating_neg()))
 }
 
 /// The count of every candidate, with one more for each reference that is visited though the count has it not: trial
@@ -285,7 +293,7 @@ fn why(runtime: &Runtime<'_>, objects: &ObjectTable) -> Vec<WhyUncollected> {
     if !gc.enabled {
         reasons.push(WhyUncollected::Disabled);
     }
-    let [young, _, old] = gc.generations;
+    let [young, middle, old] = gc.generations;
     if young.threshold == 0 {
         reasons.push(WhyUncollected::ZeroThreshold);
     }
@@ -299,6 +307,17 @@ fn why(runtime: &Runtime<'_>, objects: &ObjectTable) -> Vec<WhyUncollected> {
         .sum::<u64>();
     if frozen > 0 {
         reasons.push(WhyUncollected::Frozen(frozen));
+    }
+    if runtime.header.has_gc_bits() {
+        // Python/gc_free_threading.c, gc_should_collect: one generation, compared with what the last collection left.
+        let pending = i64::from(young.count);
+        if gc.enabled && young.threshold > 0 && young.count <= young.threshold {
+            let (count, threshold) = (young.count, young.threshold);
+            reasons.push(WhyUncollected::ThresholdNotReached { generation: 0, count, threshold });
+        } else if gc.enabled && middle.threshold != 0 && pending < gc.long_lived_total / 4 {
+            reasons.push(WhyUncollected::LongLivedTotal { pending, total: gc.long_lived_total });
+        }
+        return reasons;
     }
     if gc.enabled && young.threshold > 0 {
         // Only the youngest count starts the incremental collector, which then looks at part of the old objects.

@@ -15,6 +15,7 @@ mod paths;
 mod python_path;
 mod referrers;
 mod roots;
+mod split_counts;
 mod suspects;
 
 pub use collector::{Collection, InterpreterGarbage, WhyUncollected, collect};

@@ -93,8 +93,10 @@ pub enum Contents {
     Any,
     /// No objects.
     Buffers,
-    /// Objects, and what else C code asked for under the same heading.
-    Objects {
+    /// Objects that the collector never tracks, and what else C code asked for under the same heading.
+    PlainObjects,
+    /// Objects that the collector may track, and nothing else.
+    GcObjects {
         /// Whether slots for the instance dict and weak references lie in front of each.
         preheader: bool,
     },
@@ -191,9 +193,6 @@ pub fn regions(runtime: &Runtime<'_>) -> Result<Regions, PythonError> {
         (true, false) => AllocatorKind::Pymalloc,
         (true, true) => AllocatorKind::Malloc,
     };
-    if raw_blocks.is_empty() {
-        raw_blocks.push((0, None));
-    }
     let mut list: Vec<Region> = arenas
         .into_iter()
         .map(|arena| Region {
@@ -210,6 +209,11 @@ pub fn regions(runtime: &Runtime<'_>) -> Result<Regions, PythonError> {
         source: Source::Segment(segment),
     }));
     list.sort_by_key(|region| region.address);
+    for interpreter in std::iter::once(0).chain(list.iter().map(|region| region.interpreter)) {
+        if !raw_blocks.iter().any(|known| known.0 == interpreter) {
+            raw_blocks.push((interpreter, None));
+        }
+    }
     let padded = if list.is_empty() { is_padded_malloc(runtime) } else { is_padded(runtime, &list) };
     Ok(Regions { list, kind, padded, raw_blocks })
 }

@@ -47,12 +47,6 @@ pub enum PythonError {
         /// The module with `_PyRuntime`.
         module: String,
     },
-    /// The build has no GIL.
-    #[error("this is a free-threaded CPython {version}: only default (GIL) builds are decoded so far")]
-    FreeThreaded {
-        /// The release found.
-        version: super::PyVersion,
-    },
     /// Layouts and core contradict each other.
     #[error(
         "the layouts do not fit this core: {probe} (at {address:#x}); was the right executable or layout given?"

@@ -2,7 +2,7 @@
 //!
 //! Knows list heads and GC heads; refuses to know what the objects behind them are.
 
-use super::Runtime;
+use super::{PythonError, Runtime};
 use super::interpreter::Interpreter;
 use super::words::{ReadField, at, word};
 use crate::corefile::{Address, ReadError};
@@ -233,8 +233,16 @@ fn list_heads(
     }
 }
 
+/// What the collector of every interpreter knows: its lists walked or, where it keeps bits in the headers, its heaps.
+///
+/// # Errors
+/// The allocators' memory cannot be found.
+pub fn find_lists(runtime: &Runtime<'_>) -> Result<Vec<GcList>, PythonError> {
+    if runtime.header.has_gc_bits() { super::gc_heaps::lists(runtime) } else { Ok(walk_lists(runtime)) }
+}
+
 /// Walks the lists of every interpreter.
-pub fn walk_lists(runtime: &Runtime<'_>) -> Vec<GcList> {
+fn walk_lists(runtime: &Runtime<'_>) -> Vec<GcList> {
     let mut lists = Vec::new();
     let mut walked = FxHashSet::default();
     for (index, interpreter) in runtime.interpreters.iter().enumerate() {

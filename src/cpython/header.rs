@@ -125,7 +125,7 @@ impl Header {
         word(bytes, start.saturating_add(self.type_at as usize))
     }
 
-    /// The count in the header of that object.
+    /// The count in the header of that object, without what threads count themselves.
     #[inline]
     pub fn count_in(&self, semantics: &Semantics, bytes: &[u8], start: usize) -> RefCount {
         match self.counts {
@@ -133,7 +133,7 @@ impl Header {
                 let (count, immortal) = semantics.refcount(word(bytes, start.saturating_add(at)));
                 RefCount { count, immortal }
             }
-            Counts::Split(split) => split.count(bytes, start),
+            Counts::Split(split) => split.count(bytes, start, 0),
         }
     }
 
@@ -150,8 +150,11 @@ impl Header {
                 Some(RefCount { count, immortal })
             }
             Counts::Split(split) => {
-                let found = split.count(bytes, start);
-                (found.immortal || (1..MAX_COUNT as u64).contains(&found.count)).then_some(found)
+                // What threads count themselves may make the header's count of a deferred object negative.
+                let least = if split.bits(bytes, start).is_deferred() { -MAX_COUNT } else { 1 };
+                let plausible = (least..MAX_COUNT).contains(&split.signed(bytes, start));
+                let found = split.count(bytes, start, 0);
+                (found.immortal || plausible).then_some(found)
             }
         }
     }
@@ -174,12 +177,22 @@ impl Split {
 
     /// `Py_REFCNT` (Include/refcount.h) without a deferred object's bias.
     #[inline]
-    fn count(&self, bytes: &[u8], start: usize) -> RefCount {
+    fn signed(&self, bytes: &[u8], start: usize) -> i64 {
         let local = half(bytes, start.saturating_add(self.local));
+        if local == IMMORTAL_LOCAL {
+            return i64::from(local);
+        }
         let shared = word(bytes, start.saturating_add(self.shared)) as i64 >> SHARED_SHIFT;
         let bias = if self.bits(bytes, start).is_deferred() { self.deferred_bias } else { 0 };
-        let count = i64::from(local).wrapping_add(shared).wrapping_sub(bias);
-        RefCount { count: u64::try_from(count).unwrap_or(0), immortal: local == IMMORTAL_LOCAL }
+        i64::from(local).wrapping_add(shared).wrapping_sub(bias)
+    }
+
+    /// The count with so many references more that are counted elsewhere.
+    #[inline]
+    fn count(&self, bytes: &[u8], start: usize, elsewhere: i64) -> RefCount {
+        let count = self.signed(bytes, start).saturating_add(elsewhere);
+        let immortal = half(bytes, start.saturating_add(self.local)) == IMMORTAL_LOCAL;
+        RefCount { count: u64::try_from(count).unwrap_or(0), immortal }
     }
 }
 
@@ -191,7 +204,23 @@ impl Runtime<'_> {
     #[inline]
     pub fn refcount(&self, address: Address) -> Result<RefCount, ReadError> {
         let bytes = self.space.slice(address, self.header.size as usize)?;
-        Ok(self.header.count_in(&self.semantics, bytes, 0))
+        Ok(match self.header.counts {
+            Counts::Word(_) => self.header.count_in(&self.semantics, bytes, 0),
+            Counts::Split(split) => split.count(bytes, 0, self.outside_counts.counted(address)),
+        })
+    }
+
+    /// What `sys.getrefcount()` computes from the header of the object at `address`: without what threads count
+    /// themselves, and with the bias of a deferred count.
+    ///
+    /// # Errors
+    /// Its header is not readable.
+    pub fn header_refcount(&self, address: Address) -> Result<RefCount, ReadError> {
+        let bytes = self.space.slice(address, self.header.size as usize)?;
+        Ok(match self.header.counts {
+            Counts::Word(_) => self.header.count_in(&self.semantics, bytes, 0),
+            Counts::Split(split) => Split { deferred_bias: 0, ..split }.count(bytes, 0, 0),
+        })
     }
 
     /// The collector's bits in the header of the object at `address`; none set in builds with lists.
@@ -223,18 +252,20 @@ mod tests {
 
     #[test]
     fn both_halves_are_counted() {
-        let count = |local, shared, bits| split().count(&header(local, shared, bits), 0);
+        let count = |local, shared, bits| split().count(&header(local, shared, bits), 0, 0);
         assert_eq!(count(3, 0, 1), RefCount { count: 3, immortal: false });
         assert_eq!(count(3, (-2 << 2) | 2, 1).count, 1);
         assert_eq!(count(0, (5 << 2) | 3, 1).count, 5);
-        assert!(count(u32::MAX, 0, 0).immortal);
+        assert_eq!(count(u32::MAX, 0, BIT_DEFERRED), RefCount { count: u64::from(u32::MAX), immortal: true });
     }
 
     #[test]
     fn a_deferred_objects_bias_is_no_reference() {
-        let count = |shared| split().count(&header(1, shared, BIT_DEFERRED | BIT_TRACKED), 0).count;
-        assert_eq!(count(i64::MAX / 8 * 4), 1);
-        assert_eq!(count((i64::MAX / 8 + 6) * 4), 7);
-        assert_eq!(count(0), 0);
+        let count =
+            |shared, more| split().count(&header(1, shared, BIT_DEFERRED | BIT_TRACKED), 0, more).count;
+        assert_eq!(count(i64::MAX / 8 * 4, 0), 1);
+        assert_eq!(count((i64::MAX / 8 + 6) * 4, 0), 7);
+        assert_eq!(count((i64::MAX / 8 - 9) * 4, 10), 2);
+        assert_eq!(count(0, 0), 0);
     }
 }

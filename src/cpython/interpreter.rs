@@ -41,6 +41,8 @@ pub struct Interpreter {
 pub struct Gil {
     /// The `_gil_runtime_state`.
     pub address: Address,
+    /// Whether there is one: free-threaded builds have the struct, but use it only when asked to.
+    pub enabled: bool,
     /// Whether some thread held it.
     pub locked: bool,
     /// The thread state that held it last.
@@ -109,12 +111,23 @@ fn read_one(runtime: &Runtime<'_>, address: Address) -> Result<Interpreter, Pyth
         }
     };
     let gil = find_gil(runtime, address);
+    let threads = read_threads(runtime, address, gil)?;
+    let mut gc = GcState::read(runtime, gc_address).map_err(reading("the collector's state"))?;
+    // Modules/gcmodule.c, gc_get_count_impl, free-threaded: what the asking thread has not yet added is added. The main
+    // thread asks; threads are listed newest first.
+    if let (Some(field), Some(main)) =
+        (runtime.layouts.free_threaded.thread_counts.alloc_count, threads.last())
+    {
+        let uncounted = space.signed(main.address, field).unwrap_or(0);
+        let [young, ..] = &mut gc.generations;
+        young.count = young.count.saturating_add(i32::try_from(uncounted).unwrap_or(0));
+    }
     Ok(Interpreter {
         address,
         id: space.signed(address, l.id).map_err(reading("an interpreter's id"))?,
-        threads: read_threads(runtime, address, gil)?,
+        threads,
         gc_address,
-        gc: GcState::read(runtime, gc_address).map_err(reading("the collector's state"))?,
+        gc,
         modules: space.field(address, l.modules).map_err(reading("sys.modules"))?,
         sysdict: space.field(address, l.sysdict).map_err(reading("the dict of sys"))?,
         builtins: space.field(address, l.builtins).map_err(reading("the dict of builtins"))?,
@@ -131,7 +144,13 @@ fn find_gil(runtime: &Runtime<'_>, interpreter: Address) -> Option<Gil> {
         (None, None) => return None,
     };
     let read = |field: Option<Field>| field.and_then(|field| space.signed(address, field).ok());
-    Some(Gil { address, locked: read(l.gil.locked)? > 0, last_holder: read(l.gil.last_holder)? as u64 })
+    let enabled = l.gil.enabled.is_none_or(|field| space.signed(address, field).unwrap_or(0) != 0);
+    Some(Gil {
+        address,
+        enabled,
+        locked: enabled && read(l.gil.locked)? > 0,
+        last_holder: read(l.gil.last_holder)? as u64,
+    })
 }
 
 fn read_threads(

@@ -6,9 +6,10 @@
 
 use crate::layout::{Field, LayoutError, Resolver};
 
-/// Declares the structs below: a Rust struct of [`Field`]s for each C struct, and [`Layouts`] that holds them all.
+/// Declares the structs below: a Rust struct of [`Field`]s for each C struct, and one that holds them all, with other such parts
+/// of the list.
 macro_rules! layouts {
-    ($(
+    ($all:ident { $( $part:ident : $part_type:ty ),* } $(
         $(#[$meta:meta])*
         $member:ident : $name:ident = $c_type:literal {
             $( $field:ident : $kind:ident ( $($path:literal)|+ ) ),* $(,)?
@@ -38,14 +39,18 @@ macro_rules! layouts {
 
         /// Every struct of the list, resolved for one interpreter build.
         #[derive(Clone, Copy, Debug)]
-        pub struct Layouts {
+        pub struct $all {
             $(
                 #[doc = concat!("`", $c_type, "`.")]
                 pub $member: $name,
             )*
+            $(
+                #[doc = concat!("Structs of ", stringify!($part), " builds.")]
+                pub $part: $part_type,
+            )*
         }
 
-        impl Layouts {
+        impl $all {
             /// Asks `resolver` for every field of the list, whether or not it is required, so that its answers are all
             /// that is known.
             pub fn ask(resolver: &mut Resolver<'_>) {
@@ -53,6 +58,7 @@ macro_rules! layouts {
                     resolver.size_of($c_type);
                     $( resolver.one_of($c_type, &[$($path),+]); )*
                 )*
+                $( <$part_type>::ask(resolver); )*
             }
 
             /// Asks `resolver` for every field of the list.
@@ -60,7 +66,10 @@ macro_rules! layouts {
             /// # Errors
             /// The first required field that no source knows, by name.
             pub fn resolve(resolver: &mut Resolver<'_>) -> Result<Self, LayoutError> {
-                Ok(Self { $( $member: $name::resolve(resolver)?, )* })
+                Ok(Self {
+                    $( $member: $name::resolve(resolver)?, )*
+                    $( $part: <$part_type>::resolve(resolver)?, )*
+                })
             }
         }
     };
@@ -77,7 +86,12 @@ macro_rules! layouts {
     };
 }
 
+mod free_threaded;
+
+pub use free_threaded::FreeThreaded;
+
 layouts! {
+    Layouts { free_threaded: FreeThreaded }
     /// Include/object.h: the header of every object.
     object: ObjectHeader = "PyObject|_object" {
         refcnt: optional("ob_refcnt"),
@@ -122,6 +136,8 @@ layouts! {
         gil: optional("ceval.gil"),
         obmalloc: optional("obmalloc"),
         unique_ids: optional("unique_ids"),
+        feature_flags: optional("feature_flags"),
+        mem_free_queue: optional("mem_free_queue.head"),
         types_builtins: optional("types.builtins.initialized" | "types.builtins"),
         types_for_extensions: optional("types.for_extensions.initialized"),
         interned: optional("cached_objects.interned_strings"),
@@ -225,6 +241,7 @@ layouts! {
     }
     /// Include/internal/pycore_gil.h.
     gil: Gil = "_gil_runtime_state" {
+        enabled: optional("enabled"),
         last_holder: optional("last_holder"),
         locked: optional("locked"),
     }
@@ -533,6 +550,7 @@ layouts! {
         extra: required("co_extra"),
         code_adaptive: optional("co_code_adaptive"),
         firsttraceable: optional("_co_firsttraceable"),
+        tlbc: optional("co_tlbc"),
     }
     /// Python/ceval.c: one entry of a code object's cache, 3.8 to 3.10.
     opcache: OpCache = "_PyOpcache" {}
@@ -565,6 +583,7 @@ layouts! {
         frame_obj: optional("frame_obj"),
         prev_instr: optional("prev_instr"),
         instr_ptr: optional("instr_ptr"),
+        tlbc_index: optional("tlbc_index"),
         stacktop: optional("stacktop"),
         stackpointer: optional("stackpointer"),
         owner: optional("owner"),

@@ -17,6 +17,9 @@ const SEGMENT: u64 = 32 << 20;
 pub(super) const SLICE: u64 = 64 << 10;
 /// Slices of a normal segment; a huge one describes no more of them either.
 const MAX_SLICES: u64 = SEGMENT / SLICE;
+/// `Py_RTFLAGS_USE_MAIN_OBMALLOC` (Include/internal/pycore_interp.h): the interpreter has no allocator of its own, as far as
+/// `sys.getallocatedblocks()` is concerned (Objects/obmalloc.c, `get_num_global_allocated_blocks`).
+const USE_MAIN_OBMALLOC: u64 = 1 << 5;
 /// Bits of a tagged pointer to an abandoned segment that are no part of the address (`MI_TAGGED_MASK`).
 const ABANDONED_TAG: u64 = SEGMENT - 1;
 
@@ -250,6 +253,8 @@ struct Owners {
     abandoned: FxHashMap<Address, usize>,
     /// Sub-processes of mimalloc by interpreter.
     subprocesses: Vec<(Address, usize)>,
+    /// Of each interpreter, whether it has an allocator of its own: `sys.getallocatedblocks()` asks no others.
+    own_allocator: Vec<bool>,
     /// The id of the main thread, whose blocks a build with a GIL counts.
     main_thread: u64,
 }
@@ -261,9 +266,14 @@ impl Owners {
             heaps: Vec::new(),
             abandoned: FxHashMap::default(),
             subprocesses: Vec::new(),
+            own_allocator: Vec::new(),
             main_thread: 0,
         };
         for (index, interpreter) in runtime.interpreters.iter().enumerate() {
+            let features =
+                l.interpreter.feature_flags.map(|field| runtime.space.field(interpreter.address, field));
+            let shared = matches!(features, Some(Ok(features)) if features & USE_MAIN_OBMALLOC != 0);
+            owners.own_allocator.push(interpreter.id == 0 || !shared);
             if let Some(heaps) = l.thread_impl.heaps {
                 for thread in &interpreter.threads {
                     let start = thread.address.wrapping_add(u64::from(heaps.offset));
@@ -334,7 +344,7 @@ impl Owners {
         // Objects/obmalloc.c, get_mimalloc_allocated_blocks: free-threaded builds count the heaps of thread states and what
         // ended threads left to the interpreter; the others the default heap of the thread that asks.
         let counted = match runtime.layouts.thread_impl.heaps {
-            Some(_) => of_interpreter.is_some(),
+            Some(_) => of_interpreter.is_some_and(|index| self.own_allocator.get(index) == Some(&true)),
             None => thread == self.main_thread,
         };
         Some(Segment {
@@ -425,7 +435,8 @@ pub fn for_each_page<'core>(
 fn contents_of(tag: u64) -> Contents {
     match tag {
         0 => Contents::Buffers,
-        3 => Contents::Objects { preheader: true },
-        _ => Contents::Objects { preheader: false },
+        2 => Contents::GcObjects { preheader: false },
+        3 => Contents::GcObjects { preheader: true },
+        _ => Contents::PlainObjects,
     }
 }

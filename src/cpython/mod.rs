@@ -17,6 +17,7 @@ mod facts;
 mod fit;
 mod frame;
 mod gc;
+mod gc_heaps;
 mod header;
 mod instance;
 mod interpreter;
@@ -32,6 +33,7 @@ mod names;
 mod object_chain;
 mod old_lines;
 mod open;
+mod outside_counts;
 mod own_data;
 mod preview;
 mod printed;
@@ -79,6 +81,7 @@ pub use members::{MemberNames, member_name};
 pub use mimalloc::{HeapFigures, MimallocFigures};
 pub use names::type_module;
 pub use object_chain::chained_objects;
+pub use outside_counts::{OutsideCounts, StackHold, uncounted_on_stack};
 pub use preview::{
     Preview, PreviewLimits, Values, escape_text, float_repr, preview, quote_bytes, quote_text,
 };
@@ -143,6 +146,8 @@ pub struct Runtime<'core> {
     pub gc_lists: Vec<GcList>,
     /// All types.
     pub types: TypeTable,
+    /// Reference counts kept outside of headers.
+    pub outside_counts: OutsideCounts,
     /// Names of members that labels have asked for.
     pub member_names: MemberNames,
 }

@@ -9,8 +9,8 @@ use super::locate::{find_runtime, find_symbol};
 use super::sources::{Subject, learn};
 use super::types::all_types;
 use super::{
-    Facts, MemberNames, PythonError, Runtime, Semantics, StaticNames, Support, TypeTable, dict, gc,
-    interpreter, version,
+    Facts, MemberNames, OutsideCounts, PythonError, Runtime, Semantics, StaticNames, Support, TypeTable,
+    dict, gc, interpreter, version,
 };
 use crate::corefile::{Address, AddressSpace, Inputs};
 use crate::debuginfo::Binaries;
@@ -89,6 +89,7 @@ impl<'core> Runtime<'core> {
             mapped_bytes,
             gc_lists: Vec::new(),
             types: TypeTable::default(),
+            outside_counts: OutsideCounts::default(),
             member_names: MemberNames::default(),
         };
         runtime.probe()?;
@@ -103,7 +104,8 @@ impl<'core> Runtime<'core> {
         runtime.facts = Facts::of(table, version, runtime.header.size);
         runtime.interpreters = interpreter::read_all(&runtime)?;
         Landmarks::complete(&mut runtime);
-        runtime.gc_lists = gc::walk_lists(&runtime);
+        runtime.outside_counts = OutsideCounts::read(&runtime);
+        runtime.gc_lists = gc::find_lists(&runtime)?;
         if inputs.modules().iter().any(|module| module.elf_bytes().is_none()) {
             runtime.static_names = StaticNames::find(&runtime, &runtime.facts, &all_types(&runtime));
         }

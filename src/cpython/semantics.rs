@@ -196,6 +196,10 @@ pub struct Semantics {
     pub native_heap_types_visit_type: bool,
     /// pymalloc's units.
     pub pools: PoolGeometry,
+    /// Bytes from a list's capacity up to its items, where `list.__sizeof__` looks there.
+    pub list_capacity_in_front: Option<u32>,
+    /// A collection stops tracking dicts that hold nothing it could track, as it does with tuples.
+    pub collector_untracks_dicts: bool,
     /// Bytes of the GC head in front of each object the collector knows; 0 in free-threaded builds.
     pub gc_head: u32,
 }
@@ -237,6 +241,18 @@ impl Semantics {
             tuples_untracked_first: layouts.gc.visited_space.is_some(),
             tagged_stack: layouts.frame.tagged.is_some(),
             interned_refs_uncounted: true,
+            // Objects/listobject.c, list___sizeof___impl: 3.13 reads `allocated` in free-threaded builds too.
+            list_capacity_in_front: match (
+                layouts.free_threaded.list_array.items,
+                layouts.free_threaded.list_array.allocated,
+            ) {
+                (Some(items), Some(capacity)) if version.0 >= 0x030e_0000 => {
+                    items.offset.checked_sub(capacity.offset)
+                }
+                _ => None,
+            },
+            // Python/gc_free_threading.c, update_refs: 3.13 only; dicts are always tracked in 3.14.
+            collector_untracks_dicts: version.0 < 0x030e_0000,
             gc_head: if layouts.object.gc_bits.is_some() { 0 } else { layouts.gc_head.size },
             // Objects/longobject.c, int___sizeof___impl: 3.11 counts the digit that 0 has room for (gh-89039).
             least_digits: u64::from(version.0 >= 0x030b_0000),

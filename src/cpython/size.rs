@@ -121,9 +121,8 @@ pub fn size_of(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> Resul
         SizeRule::Int => int(runtime, object)?,
         SizeRule::Str => str_(runtime, info, object)?,
         SizeRule::List => {
-            let allocated = runtime.space.field(object, runtime.layouts.list.allocated)?;
             // While a list is sorted, `allocated` is -1, and the interpreter reckons with that.
-            info.basicsize.wrapping_add(allocated.wrapping_mul(8))
+            info.basicsize.wrapping_add(list_capacity(runtime, object)?.wrapping_mul(8))
         }
         SizeRule::Dict => dict(runtime, info, object)?,
         _ => uncommon(runtime, info, object)?,
@@ -150,6 +149,19 @@ fn preheader(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> u64 {
         }
     }
     u64::from(info.preheader)
+}
+
+/// Items that a list has room for, as `list.__sizeof__` reckons.
+#[inline]
+fn list_capacity(runtime: &Runtime<'_>, object: Address) -> Result<u64, ReadError> {
+    let l = &runtime.layouts;
+    let Some(in_front) = runtime.semantics.list_capacity_in_front else {
+        return runtime.space.field(object, l.list.allocated);
+    };
+    match runtime.space.field(object, l.list.items)? {
+        0 => Ok(0),
+        items => runtime.space.read_u64(items.wrapping_sub(u64::from(in_front))),
+    }
 }
 
 fn plain(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> Result<u64, ReadError> {

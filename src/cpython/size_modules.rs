@@ -61,7 +61,12 @@ enum When<P> {
         own: P,
     },
     /// Nothing else refers to the object.
-    Unshared(P),
+    Unshared {
+        /// The pointer to it.
+        pointer: P,
+        /// A flag that says otherwise, in builds that have it.
+        shared: Option<P>,
+    },
 }
 
 /// How many bytes a term adds. `P` says where a member lies, `B` what a number of bytes is.
@@ -119,7 +124,14 @@ const FORMULAS: &[Formula] = &[
     plain("_io.BufferedReader", BUFFERED),
     plain("_io.BufferedWriter", BUFFERED),
     plain("_io.BufferedRandom", BUFFERED),
-    plain("_io.BytesIO", &[(Unshared(&["bytesio.buf"]), Object(&["bytesio.buf"]))]),
+    plain(
+        "_io.BytesIO",
+        &[(
+            // The flag: free-threaded builds of 3.14 and later.
+            Unshared { pointer: &["bytesio.buf"], shared: Some(&["bytesio.buf_shared"]) },
+            Object(&["bytesio.buf"]),
+        )],
+    ),
     // 3.15; before, what its ring holds is not counted.
     plain("_queue.SimpleQueue", &[(Always, Times(&["simplequeueobject.buf.items_cap"], WORD))]),
     plain("_struct.Struct", STRUCT),
@@ -233,7 +245,8 @@ fn asked(line: &Line) -> (Vec<Path>, Vec<&'static str>) {
     let (when, amount) = line;
     let mut paths = match *when {
         Always => vec![],
-        NotZero(path) | Clear(path, _) | Unshared(path) => vec![path],
+        NotZero(path) | Clear(path, _) => vec![path],
+        Unshared { pointer, shared } => shared.into_iter().chain([pointer]).collect(),
         Outside { pointer, own } => vec![pointer, own],
     };
     let bytes = match *amount {
@@ -335,7 +348,9 @@ impl Names<'_> {
             NotZero(path) => NotZero(self.place(path)?),
             Clear(path, mask) => Clear(self.place(path)?, mask),
             Outside { pointer, own } => Outside { pointer: self.place(pointer)?, own: self.place(own)? },
-            Unshared(path) => Unshared(self.place(path)?),
+            Unshared { pointer, shared } => {
+                Unshared { pointer: self.place(pointer)?, shared: shared.and_then(|flag| self.place(flag)) }
+            }
         };
         let amount = match *amount {
             Fixed(bytes) => Fixed(self.bytes(bytes)?),
@@ -380,7 +395,8 @@ impl When<Place> {
                     own.holder(runtime, object)?.map(|at| at.wrapping_add(u64::from(own.field.offset)));
                 array.is_some_and(|array| pointer.read(runtime, object) != Ok(array))
             }
-            Unshared(place) => match place.read(runtime, object)? {
+            Unshared { shared: Some(flag), .. } if flag.read(runtime, object)? != 0 => false,
+            Unshared { pointer, .. } => match pointer.read(runtime, object)? {
                 0 => false,
                 referent => runtime.refcount(referent)?.count <= 1,
             },

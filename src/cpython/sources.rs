@@ -5,7 +5,7 @@
 use super::choice::{Candidate, Evidence, proved};
 use super::layouts::Layouts;
 use super::shapes::Shapes;
-use super::{Header, PyVersion, PythonError};
+use super::{Header, PythonError};
 use crate::corefile::{Address, AddressSpace};
 use crate::debuginfo::Binaries;
 use crate::layout::{DwarfSource, LayoutSource, Origin, Resolution, Resolver, Table};
@@ -85,9 +85,6 @@ pub(super) fn learn<'core>(
     let mut resolver = Resolver::new(sources);
     let layouts = Layouts::resolve(&mut resolver)?;
     let header = Header::new(&layouts, &mut resolver)?;
-    if header.has_gc_bits() {
-        return Err(PythonError::FreeThreaded { version: subject.evidence.version.unwrap_or(PyVersion(0)) });
-    }
     let shapes = Shapes::resolve(&mut resolver);
     if let Some(conflict) = resolver.conflict() {
         return Err(conflict.into());

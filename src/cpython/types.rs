@@ -10,6 +10,7 @@ use super::size_modules::ModuleSize;
 use super::words::{ReadField, at, word};
 use super::{PythonError, Runtime, instance::InstanceParts, values};
 use crate::corefile::Address;
+use crate::graph::EdgeKind;
 use crate::layout::{Field, Resolution};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -575,7 +576,13 @@ fn walk_of(runtime: &Runtime<'_>, flags: u64, base: Address, traverse: Address) 
     let own = runtime.is_own_code(traverse) || traverse == 0;
     if own {
         if let Some(&(_, kind)) = KINDS.iter().find(|(known, _)| *known == name) {
-            return Walk { fields: runtime.shapes.get(&name).unwrap_or_default().into(), kind };
+            let mut fields: Box<[FieldEdge]> = runtime.shapes.get(&name).unwrap_or_default().into();
+            if kind == WalkKind::Code && traverse != 0 {
+                // Objects/codeobject.c, code_traverse: free-threaded builds only.
+                let visited = fields.iter_mut().filter(|field| field.name == Some("co_consts"));
+                visited.for_each(|field| field.kind = EdgeKind::Visited);
+            }
+            return Walk { fields, kind };
         }
         if let Some(fields) = runtime.shapes.get(&name) {
             return fixed(fields);

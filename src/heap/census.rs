@@ -238,8 +238,10 @@ impl Scanner<'_, '_, '_, '_> {
     fn area<const PADDED: bool>(&mut self, area: &Area<'_>, live: &LiveBlocks<'_>) {
         match area.contents {
             Contents::Any => self.blocks::<3, PADDED>(area, live, [0, 16, 32]),
-            Contents::Objects { preheader: false } => self.blocks::<1, PADDED>(area, live, [0]),
-            Contents::Objects { preheader: true } => self.blocks::<1, PADDED>(area, live, [16]),
+            Contents::PlainObjects | Contents::GcObjects { preheader: false } => {
+                self.blocks::<1, PADDED>(area, live, [0])
+            }
+            Contents::GcObjects { preheader: true } => self.blocks::<1, PADDED>(area, live, [16]),
             Contents::Buffers => live.offsets().for_each(|_| self.other(area.block_size)),
         }
     }

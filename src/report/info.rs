@@ -45,8 +45,11 @@ pub struct PythonIdentity {
     pub version: String,
     /// `sys.version`: with compiler and date.
     pub sys_version: Option<String>,
-    /// `default` (with a GIL).
+    /// `default` (made for a GIL) or `free-threaded`.
     pub build: &'static str,
+    /// Whether threads took turns: always in default builds, in free-threaded ones when asked for (`PYTHON_GIL=1`) or by an
+    /// extension that needs it.
+    pub gil_enabled: bool,
     /// `sys.abiflags`, such as `d` for a debug build.
     pub abiflags: Option<String>,
     /// Where memory for objects came from: `pymalloc`, `mimalloc` or `malloc`, with `_debug` behind it where debug hooks padded
@@ -140,7 +143,11 @@ fn python(runtime: &Runtime<'_>) -> PythonIdentity {
     PythonIdentity {
         version: runtime.semantics.version.to_string(),
         sys_version: of_sys("version"),
-        build: "default",
+        build: if runtime.header.has_gc_bits() { "free-threaded" } else { "default" },
+        gil_enabled: runtime
+            .interpreters
+            .iter()
+            .any(|interpreter| interpreter.gil.is_none_or(|gil| gil.enabled)),
         abiflags: of_sys("abiflags"),
         allocator: regions(runtime)
             .ok()
@@ -228,6 +235,10 @@ impl InfoReport {
             return;
         };
         let build = match python.abiflags.as_deref() {
+            _ if python.build == "free-threaded" && python.gil_enabled => {
+                "free-threaded build, run with a GIL"
+            }
+            _ if python.build == "free-threaded" => "free-threaded build",
             Some(flags) if flags.contains('d') => "debug build with a GIL",
             _ => "default build with a GIL",
         };

@@ -31,7 +31,7 @@ pub struct Summary {
 #[derive(Debug, Default, Deserialize)]
 pub struct Build {
     /// `sys.getcounts()` shortly before the dump and shortly after: `tp_name`, made, freed, most.
-    pub counts: Option<[Vec<(String, u64, u64, u64)>; 2]>,
+    pub counts: Option<[Vec<AllocationCount>; 2]>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -96,6 +96,9 @@ pub struct Frame {
     pub locals_are_globals: bool,
     pub locals: Vec<(String, u64, String)>,
 }
+
+/// A row of `sys.getcounts()`: type, instances made, freed, most at a time.
+pub type AllocationCount = (String, u64, u64, u64);
 
 /// A row of `sys._debugmallocstats()`: class, size, pools, blocks in use, blocks available.
 pub type MallocClass = (u64, u64, u64, u64, u64);

@@ -389,7 +389,7 @@ impl View<'_, '_> {
         }
         let mut wrong = Vec::new();
         for (address, theirs) in said {
-            let found = self.runtime.refcount(address).ok();
+            let found = self.runtime.header_refcount(address).ok();
             if found.is_none_or(|found| found.count != theirs && !found.immortal) {
                 wrong.push(format!("{address:#x} {}: {found:?}, not {theirs}", self.type_name(address)));
             }

@@ -283,8 +283,29 @@ fn instruction(runtime: &Runtime<'_>, frame: Address, code: Address) -> Result<i
     else {
         return Ok(-1);
     };
-    let bytecode = code.wrapping_add(u64::from(bytecode.offset));
+    let bytecode = match thread_bytecode(runtime, frame, code)? {
+        0 => code.wrapping_add(u64::from(bytecode.offset)),
+        copy => copy,
+    };
     Ok((runtime.space.field(frame, field)?.wrapping_sub(bytecode) as i64) >> 1)
+}
+
+/// The instructions that a frame runs where each thread has a copy of its own (`_PyFrame_GetBytecode`,
+/// Include/internal/pycore_interpframe.h, free-threaded 3.14); 0 where they stand in the code object only.
+fn thread_bytecode(runtime: &Runtime<'_>, frame: Address, code: Address) -> Result<Address, ReadError> {
+    let (space, l) = (&runtime.space, &runtime.layouts);
+    let (Some(index), Some(copies)) = (l.frame.tlbc_index, l.code.tlbc) else { return Ok(0) };
+    let (Some(size), Some(entries)) =
+        (l.free_threaded.code_array.size_used, l.free_threaded.code_array.entries)
+    else {
+        return Ok(0);
+    };
+    let copies = space.field(code, copies)?;
+    let index = space.small(frame, index)?;
+    if copies == 0 || index >= space.field(copies, size)? {
+        return Ok(0);
+    }
+    space.read_u64(copies.wrapping_add(u64::from(entries.offset)).wrapping_add(index.wrapping_mul(8)))
 }
 
 /// How the references of the object at `address` are stored, which also says what it is.

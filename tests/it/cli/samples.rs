@@ -172,6 +172,7 @@ fn info() -> InfoReport {
             version: text("3.12.1"),
             sys_version: Some(text("3.12.1 (main)")),
             build: "default",
+            gil_enabled: true,
             abiflags: Some(String::new()),
             allocator: Some(text("pymalloc")),
             runtime: Hex(1),
