@@ -2,9 +2,9 @@
 //!
 //! Knows list heads and GC heads; refuses to know what the objects behind them are.
 
-use super::{PythonError, Runtime};
 use super::interpreter::Interpreter;
 use super::words::{ReadField, at, word};
+use super::{PythonError, Runtime};
 use crate::corefile::{Address, ReadError};
 use crate::layout::Field;
 use rustc_hash::FxHashSet;
