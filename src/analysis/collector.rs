@@ -225,7 +225,7 @@ fn refcount(runtime: &Runtime<'_>, address: Address) -> Option<u64> {
 }
 
 /// The count of every candidate, with one more for each reference that is visited though the count has it not: trial
-/// deletion takes it off again.
+/// deletion takes it off again; and one less where a collection under way holds the object.
 fn refcounts(runtime: &Runtime<'_>, objects: &ObjectTable, candidates: &NodeSet) -> Vec<u32> {
     let of = |(node, &address): (usize, &Address)| match candidates.contains(node as u32) {
         true => refcount(runtime, address).and_then(|count| u32::try_from(count).ok()).unwrap_or(u32::MAX),
@@ -235,6 +235,11 @@ fn refcounts(runtime: &Runtime<'_>, objects: &ObjectTable, candidates: &NodeSet)
     for target in uncounted(runtime, objects, candidates) {
         if let Some(count) = counts.get_mut(target as usize) {
             *count = count.saturating_add(1);
+        }
+    }
+    for target in split_counts::on_worklist(runtime, objects, candidates).iter() {
+        if let Some(count) = counts.get_mut(target as usize) {
+            *count = count.saturating_sub(1);
         }
     }
     counts

@@ -1,7 +1,7 @@
 //! What the collector of free-threaded builds does before and while it counts (Python/gc_free_threading.c, 3.13 to 3.15).
 //!
 //! Knows which objects it stops tracking in which order, and what it takes for alive because of uncounted references from
-//! evaluation stacks. The rest is trial deletion, as in all builds.
+//! evaluation stacks, and which ones a collection under way holds itself. The rest is trial deletion, as in all builds.
 
 use crate::cpython::{Runtime, StackHold, TypeId, uncounted_on_stack};
 use crate::graph::{EdgeKind, NodeSet};
@@ -151,6 +151,29 @@ pub fn held_by_stacks(runtime: &Runtime<'_>, objects: &ObjectTable, candidates: 
         });
     }
     held
+}
+
+/// Objects that a collection under way has found unreachable: it holds a reference to each (`scan_heap_visitor`), in a list
+/// whose links take the place of thread ids. Before it gets that far, all objects are marked as these are, but what stands
+/// there are counts.
+pub fn on_worklist(runtime: &Runtime<'_>, objects: &ObjectTable, candidates: &NodeSet) -> NodeSet {
+    let mut members = NodeSet::new(objects.len());
+    let collecting = runtime.interpreters.iter().any(|interpreter| interpreter.gc.collecting);
+    if !collecting || !runtime.header.has_gc_bits() {
+        return members;
+    }
+    let is_marked = |&node: &u32| {
+        runtime.gc_bits(objects.address(ObjectId(node))).is_ok_and(|bits| bits.is_unreachable())
+    };
+    let marked = NodeSet::from_nodes(objects.len(), candidates.iter().filter(is_marked));
+    for node in marked.iter() {
+        let next = runtime.owner(objects.address(ObjectId(node))).and_then(|next| objects.find(next));
+        if let Some(next) = next.filter(|next| marked.contains(next.0)) {
+            members.insert(node);
+            members.insert(next.0);
+        }
+    }
+    if marked.len() == 1 { marked } else { members }
 }
 
 #[cfg(test)]

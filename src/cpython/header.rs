@@ -7,7 +7,7 @@
 use super::Runtime;
 use super::layouts::Layouts;
 use super::semantics::Semantics;
-use super::words::{at, half, word};
+use super::words::{ReadField, at, half, word};
 use crate::corefile::{Address, ReadError};
 use crate::layout::{LayoutError, Resolver};
 
@@ -15,6 +15,8 @@ use crate::layout::{LayoutError, Resolver};
 const BIT_TRACKED: u8 = 1;
 /// `_PyGC_BITS_FINALIZED`: `tp_finalize` was called.
 const BIT_FINALIZED: u8 = 2;
+/// `_PyGC_BITS_UNREACHABLE`: a collection under way has yet to reach the object, or has found that it cannot.
+const BIT_UNREACHABLE: u8 = 4;
 /// `_PyGC_BITS_FROZEN`: `gc.freeze()`.
 const BIT_FROZEN: u8 = 8;
 /// `_PyGC_BITS_DEFERRED`: references from the evaluation stack are not counted (PEP 703).
@@ -50,6 +52,12 @@ impl GcBits {
     #[inline]
     pub fn is_finalized(self) -> bool {
         self.0 & BIT_FINALIZED != 0
+    }
+
+    /// A collection under way takes the object for unreachable, so far.
+    #[inline]
+    pub fn is_unreachable(self) -> bool {
+        self.0 & BIT_UNREACHABLE != 0
     }
 
     /// Exempt from collection by `gc.freeze()`.
@@ -230,6 +238,12 @@ impl Runtime<'_> {
     pub fn gc_bits(&self, address: Address) -> Result<GcBits, ReadError> {
         let bytes = self.space.slice(address, self.header.size as usize)?;
         Ok(self.header.gc_bits_in(bytes, 0))
+    }
+
+    /// `ob_tid` of the object at `address`: the id of the thread that owns it, or what a collection under way keeps there.
+    /// `None` where the build has no owners, and where the header is not readable.
+    pub fn owner(&self, address: Address) -> Option<u64> {
+        self.space.field(address, self.layouts.object.thread_id?).ok()
     }
 }
 

@@ -95,6 +95,7 @@ layouts! {
     /// Include/object.h: the header of every object.
     object: ObjectHeader = "PyObject|_object" {
         refcnt: optional("ob_refcnt"),
+        thread_id: optional("ob_tid"),
         ref_local: optional("ob_ref_local"),
         ref_shared: optional("ob_ref_shared"),
         gc_bits: optional("ob_gc_bits"),

@@ -3,6 +3,7 @@
 //! Three sources, joined: live blocks of the interpreter's allocators that are objects, the collector's lists, and whatever
 //! these refer to outside the allocators' memory (large objects and static ones). Roots bring in what only C code holds.
 
+use super::region_map::{Outside, RegionMap};
 use super::table::{Columns, Found};
 use super::{ObjectFlags, ObjectId, ObjectTable};
 use crate::corefile::Address;
@@ -80,7 +81,7 @@ impl CensusGaps {
 /// The allocators' memory cannot be found.
 pub fn census(runtime: &mut Runtime<'_>) -> Result<Census, PythonError> {
     let regions = regions(runtime)?;
-    let map = RegionMap::new(&regions.list);
+    let map = RegionMap::new(runtime, &regions.list);
     let mut scans = scan_regions(runtime, &regions, &map);
     let strangers: FxHashSet<Address> =
         scans.iter().flat_map(|scan| scan.unknown_types.iter().copied()).collect();
@@ -119,79 +120,6 @@ fn allocator_figures(
         each.push((interpreter, figures));
     }
     (total, each)
-}
-
-/// Which addresses lie in regions.
-struct RegionMap {
-    /// Disjoint, ascending.
-    spans: Vec<(Address, Address)>,
-}
-
-impl RegionMap {
-    fn new(regions: &[Region]) -> Self {
-        let mut spans: Vec<(Address, Address)> = Vec::new();
-        for region in regions {
-            match spans.last_mut() {
-                Some(last) if last.1 >= region.address => last.1 = region.end,
-                _ => spans.push((region.address, region.end)),
-            }
-        }
-        Self { spans }
-    }
-
-    #[inline]
-    fn contains(&self, address: Address) -> bool {
-        let after = self.spans.partition_point(|&(start, _)| start <= address);
-        after.checked_sub(1).and_then(|index| self.spans.get(index)).is_some_and(|&(_, end)| address < end)
-    }
-}
-
-/// Number of entries of the filter in front of the set of outside addresses; a power of two.
-const FILTER: usize = 1 << 12;
-
-/// Addresses outside the regions that something refers to. The same few objects are met millions of times, so a small
-/// table of those met last stands in front of the set.
-struct Outside<'m> {
-    map: &'m RegionMap,
-    recent: Box<[Address]>,
-    last_span: (Address, Address),
-    seen: FxHashSet<Address>,
-}
-
-impl<'m> Outside<'m> {
-    fn new(map: &'m RegionMap) -> Self {
-        Self {
-            map,
-            recent: vec![0; FILTER].into_boxed_slice(),
-            last_span: (0, 0),
-            seen: FxHashSet::default(),
-        }
-    }
-
-    #[inline]
-    fn note(&mut self, target: Address) {
-        if (self.last_span.0..self.last_span.1).contains(&target) {
-            return;
-        }
-        let slot = (target >> 4) as usize % FILTER;
-        match self.recent.get_mut(slot) {
-            Some(entry) if *entry == target => return,
-            Some(entry) => *entry = target,
-            None => {}
-        }
-        self.note_slowly(target);
-    }
-
-    #[cold]
-    fn note_slowly(&mut self, target: Address) {
-        let after = self.map.spans.partition_point(|&(start, _)| start <= target);
-        match after.checked_sub(1).and_then(|index| self.map.spans.get(index)) {
-            Some(&span) if target < span.1 => self.last_span = span,
-            _ => {
-                self.seen.insert(target);
-            }
-        }
-    }
 }
 
 /// What one region holds.
@@ -573,7 +501,17 @@ fn merge(regions: &[Region], scans: Vec<RegionScan>, outside: Columns) -> Column
         while let Some(found) = outside.next_if(|found| found.address < region.address) {
             merged.push(found);
         }
-        merged.append(scan.columns);
+        if outside.peek().is_none_or(|found| found.address >= region.end) {
+            merged.append(scan.columns);
+            continue;
+        }
+        // The state of an interpreter lies in the region.
+        for row in scan.columns.into_rows() {
+            while let Some(found) = outside.next_if(|found| found.address < row.address) {
+                merged.push(found);
+            }
+            merged.push(row);
+        }
     }
     outside.for_each(|found| merged.push(found));
     merged

@@ -7,6 +7,7 @@
 mod census;
 mod edges;
 mod index;
+mod region_map;
 mod table;
 
 pub use census::{Census, CensusGaps, census};
