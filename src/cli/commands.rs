@@ -7,10 +7,11 @@ use super::output::{print, print_report};
 use super::session::{Opened, Session};
 use super::{dump, glob};
 use crate::analysis::{InstanceFilter, Selection, histogram, instances};
-use crate::cpython::{Runtime, Values};
+use crate::cpython::{Outline, Runtime, Values};
 use crate::query;
 use crate::report::info::InfoReport;
 use crate::report::objects::{ObjectFilter, ObjectsReport};
+use crate::report::outline::OutlineReport;
 use crate::report::overview::{OverviewParts, OverviewReport};
 use crate::report::show::{ShowOptions, ShowReport};
 use crate::report::threads::{ThreadOptions, ThreadsReport};
@@ -188,13 +189,23 @@ pub fn show(arguments: &ShowArguments, common: &Common) -> anyhow::Result<()> {
 /// The core cannot be decoded.
 pub fn threads(arguments: &ThreadsArguments, common: &Common) -> anyhow::Result<()> {
     let mut opened = Opened::open(&arguments.core, common)?;
-    let session = opened.session()?;
-    let options = ThreadOptions {
-        values: if arguments.values { Values::Shown } else { Values::Hidden },
-        limit: common.limit.unwrap_or(FRAMES_LIMIT),
+    let limit = common.limit.unwrap_or(FRAMES_LIMIT);
+    let problem = match opened.session() {
+        Ok(session) => {
+            let values = if arguments.values { Values::Shown } else { Values::Hidden };
+            let report =
+                ThreadsReport::new(session.inputs, &session.runtime, ThreadOptions { values, limit });
+            return session.finish(&report, common);
+        }
+        Err(problem) => problem,
     };
-    let report = ThreadsReport::new(session.inputs, &session.runtime, options);
-    session.finish(&report, common)
+    // Of a build that no layouts fit, the process itself tells this much.
+    let Opened { inputs, progress, .. } = opened;
+    drop(progress);
+    let Some(outline) = Outline::read(&inputs) else { return Err(problem) };
+    let report = OutlineReport::new(&outline, problem.to_string(), limit);
+    print_report(&report, &CoreIdentity::new(&inputs, None), &Coverage::new(&inputs, None), common)?;
+    Err(problem)
 }
 
 /// `dev dump`.

@@ -45,7 +45,7 @@ pub fn fits(space: &AddressSpace<'_>, layouts: &Layouts, runtime: Address) -> Fi
             break;
         }
         seen_main |= interpreter == main;
-        check.interpreter(interpreter)?;
+        check.interpreter(interpreter, interpreter == main)?;
         interpreter = check.word(interpreter, l.interpreter.next, "PyInterpreterState.next")?;
     }
     if !seen_main && interpreter == 0 {
@@ -86,9 +86,9 @@ impl Check<'_, '_> {
         }
     }
 
-    fn interpreter(&self, interpreter: Address) -> Fit {
+    fn interpreter(&self, interpreter: Address, is_main: bool) -> Fit {
         let l = &self.l.interpreter;
-        self.threads(interpreter)?;
+        self.threads(interpreter, is_main)?;
         if let Some(collector) = field(l.gc) {
             self.collector(interpreter.wrapping_add(u64::from(collector.offset)))?;
         }
@@ -149,6 +149,10 @@ impl Check<'_, '_> {
                 self.object(list, name)?;
             }
         }
+        // Builds without a GIL have no such lists; their heads may never have been set.
+        if self.l.object.gc_bits.is_some() {
+            return Ok(());
+        }
         let lists = [(field(l.generations), "generations"), (field(l.permanent), "permanent_generation")];
         for (list, name) in lists {
             let Some(list) = list else { continue };
@@ -167,10 +171,15 @@ impl Check<'_, '_> {
         }
     }
 
-    fn threads(&self, interpreter: Address) -> Fit {
+    /// The chain of an interpreter's threads. Only the main one always has some: since 3.13 others have them while they run
+    /// (Python/crossinterp.c, `_PyXI_NewInterpreter`).
+    fn threads(&self, interpreter: Address, is_main: bool) -> Fit {
         let l = &self.l.thread;
-        let name = "PyInterpreterState.threads.head";
-        let mut thread = self.pointer(interpreter, self.l.interpreter.threads_head, name)?;
+        let (head, name) = (self.l.interpreter.threads_head, "PyInterpreterState.threads.head");
+        let mut thread = match self.word(interpreter, head, name)? {
+            0 if !is_main => 0,
+            _ => self.pointer(interpreter, head, name)?,
+        };
         let mut previous = 0;
         for _ in 0..MAX_CHAIN {
             if thread == 0 {
@@ -182,8 +191,27 @@ impl Check<'_, '_> {
             if self.word(thread, l.prev, "PyThreadState.prev")? != previous {
                 return misfit("PyThreadState.prev is not the thread before", thread);
             }
+            self.free_queue(thread)?;
             previous = thread;
             thread = self.word(thread, l.next, "PyThreadState.next")?;
+        }
+        Ok(())
+    }
+
+    /// What builds without a GIL have behind a thread's state: a ring of memory to be freed, set up with the state
+    /// (Python/pystate.c, `init_threadstate`, 3.13).
+    fn free_queue(&self, thread: Address) -> Fit {
+        let l = &self.l.free_threaded;
+        let (Some(queue), Some(next)) = (l.thread_counts.mem_free_queue, l.list_node.next) else {
+            return Ok(());
+        };
+        let head = thread.wrapping_add(u64::from(queue.offset));
+        let mut node = head;
+        for _ in 0..MAX_CHAIN {
+            node = self.pointer(node, next, "_PyThreadStateImpl.mem_free_queue.next")?;
+            if node == head {
+                break;
+            }
         }
         Ok(())
     }

@@ -43,7 +43,7 @@ pub fn line_of(runtime: &Runtime<'_>, code: Address, unit: i64) -> Option<u32> {
 }
 
 /// Line of code unit `unit` according to `table`, whose first entry counts from `first_line`.
-fn line_in_table(table: &[u8], first_line: i64, unit: u64) -> Option<u32> {
+pub(super) fn line_in_table(table: &[u8], first_line: i64, unit: u64) -> Option<u32> {
     let mut line = first_line;
     let mut covered = 0u64;
     let mut rest = table;

@@ -129,19 +129,22 @@ pub(super) fn consistent_runtime(
         };
         let fits = space.signed(main, layouts.interpreter.id) == Ok(0)
             && (1..MAX_INTERPRETERS).contains(&next_id)
-            && is_interpreter(space, layouts, main)
-            && (first == main || is_interpreter(space, layouts, first));
+            && is_interpreter(space, layouts, main, true)
+            && (first == main || is_interpreter(space, layouts, first, false));
         (fits && own_data::contains(space, module, runtime)).then_some(runtime)
     })
 }
 
 /// Whether the struct at `address` is an interpreter's state: its newest thread is its own, and its dicts are all of one
-/// type.
-fn is_interpreter(space: &AddressSpace<'_>, l: &Layouts, address: Address) -> bool {
+/// type. Interpreters besides the main one may have no thread.
+fn is_interpreter(space: &AddressSpace<'_>, l: &Layouts, address: Address, is_main: bool) -> bool {
     let newest_is_own = || {
         let thread = space.field(address, l.interpreter.threads_head).ok()?;
+        if thread == 0 {
+            return Some(!is_main);
+        }
         let own = space.field(thread, l.thread.interp).ok()? == address;
-        Some(thread != 0 && own && space.field(thread, l.thread.prev).ok()? == 0)
+        Some(own && space.field(thread, l.thread.prev).ok()? == 0)
     };
     let has_dicts = || {
         let type_of = |field| space.field(space.field(address, field).ok()?, l.object.type_).ok();

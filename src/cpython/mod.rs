@@ -33,6 +33,7 @@ mod names;
 mod object_chain;
 mod old_lines;
 mod open;
+mod outline;
 mod outside_counts;
 mod own_data;
 mod preview;
@@ -81,6 +82,7 @@ pub use members::{MemberNames, member_name};
 pub use mimalloc::{HeapFigures, MimallocFigures};
 pub use names::type_module;
 pub use object_chain::chained_objects;
+pub use outline::{Outline, OutlineFrame, OutlineThread};
 pub use outside_counts::{OutsideCounts, StackHold, uncounted_on_stack};
 pub use preview::{
     Preview, PreviewLimits, Values, escape_text, float_repr, preview, quote_bytes, quote_text,

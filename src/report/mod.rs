@@ -11,6 +11,7 @@ pub mod info;
 pub mod modules;
 mod number;
 pub mod objects;
+pub mod outline;
 pub mod overview;
 mod page;
 pub mod paths;

@@ -117,6 +117,18 @@ fn what_a_process_says_of_itself_leads_to_the_same_answers_as_a_table() {
 }
 
 #[test]
+fn embedded_tables_lead_to_the_same_answers_without_any_file() {
+    for (core, table) in fixtures() {
+        for command in ["types", "threads"] {
+            let given = answer(command, &[&core, &"--core-only", &"--layout", &table]);
+            let embedded = answer(command, &[&core, &"--core-only", &"--layouts", &"table"]);
+            assert_eq!(embedded, given, "{command} of {}", core.display());
+            assert!(given.is_ok(), "{given:?}");
+        }
+    }
+}
+
+#[test]
 fn tables_are_listed_and_other_files_are_no_interpreters() {
     let output = exuvia(&[&"layouts"]);
     let text = String::from_utf8_lossy(&output.stdout);
@@ -124,4 +136,58 @@ fn tables_are_listed_and_other_files_are_no_interpreters() {
     let output = exuvia(&[&"layouts", &"extract", &root().join("Cargo.toml")]);
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && message.contains("Cargo.toml"), "{message}");
+}
+
+/// Where `_Py_DebugOffsets` has the size of `PyInterpreterState` (3.13 to 3.15).
+const INTERPRETER_SIZE: usize = 48;
+
+#[test]
+fn a_build_that_no_layouts_fit_still_tells_its_stacks() {
+    let mut compared = 0;
+    for (core, table) in fixtures() {
+        let file = exuvia::corefile::MappedFile::open(&core).expect("a core");
+        let mut bytes = file.bytes().to_vec();
+        let cookies: Vec<usize> =
+            (0..bytes.len() - 8).step_by(8).filter(|&at| &bytes[at..at + 8] == b"xdebugpy").collect();
+        let [cookie] = cookies.as_slice() else { continue };
+        bytes[cookie + INTERPRETER_SIZE] ^= 8;
+        let directory = tempfile::tempdir().expect("a directory");
+        let patched = directory.path().join("core");
+        std::fs::write(&patched, bytes).expect("a patched core");
+
+        let output = exuvia(&[&"threads", &"--json", &"--core-only", &patched]);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains("no embedded layout table"), "{message}");
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a document");
+        let expected = answer("threads", &[&core, &"--layout", &table]).expect("threads");
+        let frames = |threads: &serde_json::Value| -> Vec<serde_json::Value> {
+            let frames = threads["threads"][0]["frames"].as_array().expect("frames");
+            frames
+                .iter()
+                .map(|frame| serde_json::json!([frame["function"], frame["file"], frame["line"]]))
+                .collect()
+        };
+        let known = frames(&expected);
+        assert!(!known.is_empty());
+        assert_eq!(frames(&document["result"]), known, "{}", core.display());
+        compared += 1;
+    }
+    assert!(compared > 0, "no committed core has _Py_DebugOffsets");
+}
+
+/// Every interpreter with debug information that is found; `EXUVIA_EXPECT` says which must be.
+#[test]
+fn embedded_tables_say_what_the_interpreters_here_do() {
+    let output = Command::new("python3")
+        .args([&root().join("fixtures/layouts.py"), Path::new("--check"), Path::new("--exuvia")])
+        .arg(env!("CARGO_BIN_EXE_exuvia"))
+        .output();
+    let Ok(output) = output else {
+        assert!(std::env::var_os("EXUVIA_EXPECT").is_none(), "python3 cannot be run");
+        return;
+    };
+    let text =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    assert!(output.status.success(), "{text}");
 }

@@ -106,7 +106,7 @@ fn directories_and_tables_that_are_not_there_are_named() {
         ("--sysroot", &absent, "--sysroot"),
         ("--exe", &absent, "--exe"),
         ("--debug-dir", &absent, "--debug-dir"),
-        ("--layout", &absent, "exuvia dev layouts"),
+        ("--layout", &absent, "exuvia layouts extract"),
         ("--layout", &table, "is no layout table"),
     ] {
         let output = exuvia(&[&"types", &core, &option, path]);

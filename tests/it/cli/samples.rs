@@ -8,6 +8,7 @@ use exuvia::report::cycles::{CyclesReport, EdgeLine, GroupLine, InterpreterLine,
 use exuvia::report::header::ObjectHeader;
 use exuvia::report::info::{InfoReport, InterpreterRow, LayoutRow, ModuleRow, PythonIdentity};
 use exuvia::report::objects::{ObjectFilter, ObjectsReport, TypeLine};
+use exuvia::report::outline::{OutlineFrameRow, OutlineReport, OutlineThreadRow};
 use exuvia::report::overview::{
     AllocatorTotals, CollectorState, GarbageSummary, GenerationState, HeapTotals, NextStep, OverviewReport,
     SuspectLine, ThreadPlace, ThreadSummary,
@@ -32,6 +33,7 @@ pub fn documents() -> Vec<(&'static str, Value)> {
         ("objects", document(&objects())),
         ("show", document(&show())),
         ("threads", document(&threads())),
+        ("threads by the process alone", document(&outline())),
         ("referrers", document(&ReferrersReport(references()))),
         ("referents", document(&ReferentsReport(references()))),
         ("paths", document(&paths())),
@@ -330,6 +332,27 @@ fn threads() -> ThreadsReport {
         }],
         others_total: 1,
         others: vec![OtherThread { tid: 2, signal: Some(text("SIGTERM")) }],
+    }
+}
+
+fn outline() -> OutlineReport {
+    OutlineReport {
+        problem: text("no layouts"),
+        version: text("3.16.0"),
+        free_threaded: false,
+        threads_total: 1,
+        threads: vec![OutlineThreadRow {
+            interpreter: 0,
+            state: Hex(1),
+            ident: 1,
+            native_id: 1,
+            frames_total: 1,
+            frames: vec![OutlineFrameRow {
+                function: Some(text("main")),
+                file: Some(text("app.py")),
+                line: Some(1),
+            }],
+        }],
     }
 }
 

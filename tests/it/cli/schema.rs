@@ -111,9 +111,9 @@ fn is_a(value: &Value, kind: &str) -> bool {
 
 #[test]
 fn every_key_is_described_and_every_description_has_a_key() {
-    for (command, document) in super::samples::documents() {
-        assert_eq!(document["command"], command);
-        assert_eq!(differences(command, &[document], true), Vec::<String>::new(), "{command}");
+    for (section, document) in super::samples::documents() {
+        assert_eq!(document["command"], section.split(' ').next().unwrap_or_default());
+        assert_eq!(differences(section, &[document], true), Vec::<String>::new(), "{section}");
     }
 }
 
