@@ -49,6 +49,8 @@ pub fn type_name(runtime: &Runtime<'_>, type_: Address) -> String {
         return match name.contains('.') {
             true => name,
             false if name.is_empty() => format!("<static type {type_:#x}>"),
+            // Only several names are known, of which it has one.
+            false if name.starts_with('<') => name,
             false => format!("builtins.{name}"),
         };
     }

@@ -600,10 +600,7 @@ fn walk_of(runtime: &Runtime<'_>, flags: u64, base: Address, traverse: Address) 
         if runtime.has_code(traverse) {
             return kind(WalkKind::Machine);
         }
-        return runtime
-            .facts
-            .visited(&name, size, runtime.header.type_at)
-            .unwrap_or_else(|| kind(WalkKind::Scan));
+        return runtime.facts.visited_of(runtime, owner, &name, size).unwrap_or_else(|| kind(WalkKind::Scan));
     }
     if own || owner == runtime.landmarks.object_type {
         return fixed(&[]);

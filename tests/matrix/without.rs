@@ -1,12 +1,14 @@
 //! The proofs without what most interpreters in production lack: full symbol tables, and the files themselves.
 //!
-//! The layouts come from a table printed before, from the whole files; its symbols are left out, and what it tells of
-//! types: that must come from the facts of the release, which another process told.
+//! Nothing is told of the process: its layouts come from the embedded tables and what its types refer to from the embedded
+//! facts. Builds that no embedded table is for have a table printed before, from the whole files; its symbols are left
+//! out, and what it tells of types.
 
+use crate::cells::Origin;
 use crate::oracle::Oracle;
 use crate::proofs;
 use exuvia::corefile::{Inputs, SearchOptions};
-use exuvia::cpython::Runtime;
+use exuvia::cpython::{Runtime, embedded_tables};
 use exuvia::layout::Table;
 use std::path::Path;
 use std::process::Command;
@@ -33,9 +35,12 @@ impl Files {
 /// Runs the proofs on a core whose files are whole on this machine as if they were not.
 pub fn prove(core: &Path, oracle: &Oracle, files: Files, search: &SearchOptions) -> Result<(), String> {
     let whole = Inputs::open(core, search).map_err(|error| error.to_string())?;
-    let table = {
-        let runtime = Runtime::open(&whole, None).map_err(|error| error.to_string())?;
-        layouts_only(runtime.layout_table())
+    let table = match oracle.origin().is_some_and(|origin| is_covered(&origin)) {
+        true => None,
+        false => {
+            let runtime = Runtime::open(&whole, None).map_err(|error| error.to_string())?;
+            Some(layouts_only(runtime.layout_table()))
+        }
     };
     let root = tempfile::tempdir().map_err(|error| error.to_string())?;
     let options = match files {
@@ -46,7 +51,21 @@ pub fn prove(core: &Path, oracle: &Oracle, files: Files, search: &SearchOptions)
         Files::Absent => SearchOptions { core_only: true, ..SearchOptions::default() },
     };
     drop(whole);
-    proofs::prove_with(core, oracle, Some(&table), &options)
+    proofs::prove_with(core, oracle, table.as_ref(), &options)
+}
+
+/// Whether an embedded layout table is for this minor release and flavour of build. A debug build of a release has the
+/// layouts of the default build unless a table of its own says otherwise.
+fn is_covered(origin: &Origin) -> bool {
+    let minor = origin.minor();
+    let has = |name: &str| embedded_tables().any(|table| table.name == name);
+    match origin.build.as_str() {
+        "" | "d" => has(&minor),
+        "t" | "td" => has(&format!("{minor}-free-threaded")),
+        "dtr" => has(&format!("{minor}-trace-refs")),
+        "counts" => has(&format!("{minor}-count-allocs")),
+        _ => false,
+    }
 }
 
 fn layouts_only(mut table: Table) -> Table {

@@ -1,8 +1,8 @@
 //! Names of static types where `tp_name` leads to memory that is nowhere: they are recognised by what they are.
 //!
 //! Knows what tells a type made in C from all others: its sizes, flags and base, the names in its dict, its docstring; and,
-//! among those alike in all that, the order in which the interpreter made them ready. Refuses to guess: where a process
-//! has not as many alike as the facts name, they stay without a name.
+//! among those alike in all that, the order in which the interpreter made them ready. Refuses to guess: where that order
+//! depends on the program, or a process has not as many alike as the facts name, each is said to be one of these.
 
 use super::Facts;
 use crate::corefile::Address;
@@ -38,7 +38,11 @@ pub(super) struct Identity {
 
 /// Names of static types that cannot be read, by address.
 #[derive(Clone, Debug, Default)]
-pub struct StaticNames(FxHashMap<Address, Box<str>>);
+pub struct StaticNames {
+    names: FxHashMap<Address, Box<str>>,
+    /// The names of which a type has one, where nothing tells which.
+    one_of: FxHashMap<Address, Vec<Box<str>>>,
+}
 
 impl StaticNames {
     /// Names those of `types` that are static and whose `tp_name` cannot be read.
@@ -46,19 +50,29 @@ impl StaticNames {
         let mut nameless: Vec<Address> =
             types.iter().copied().filter(|&type_| is_static(runtime, type_)).collect();
         nameless.retain(|&type_| names::written_tp_name(runtime, type_).is_none());
-        let mut found = FxHashMap::default();
+        let mut found = Self::default();
         if nameless.is_empty() {
-            return Self(found);
+            return found;
         }
         by_facts(runtime, facts, &nameless, &mut found);
-        by_builtins(runtime, &nameless, &mut found);
-        by_modules(runtime, &nameless, &mut found);
-        Self(found)
+        by_builtins(runtime, &nameless, &mut found.names);
+        by_own_module(runtime, &mut found);
+        by_modules(runtime, &nameless, &mut found.names);
+        for (&type_, names) in &found.one_of {
+            let either = || format!("<static type {}>", names.join(" or ")).into();
+            found.names.entry(type_).or_insert_with(either);
+        }
+        found
     }
 
-    /// `tp_name` of the static type at `type_`, or where it was found if its name is not known.
+    /// `tp_name` of the static type at `type_`; if it is not known, the names that it may be, or where it was found.
     pub fn get(&self, type_: Address) -> Option<&str> {
-        self.0.get(&type_).map(AsRef::as_ref)
+        self.names.get(&type_).map(AsRef::as_ref)
+    }
+
+    /// The names of which the static type at `type_` has one; empty if it is known which, or no facts say.
+    pub(in crate::cpython) fn one_of(&self, type_: Address) -> &[Box<str>] {
+        self.one_of.get(&type_).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -180,42 +194,46 @@ impl Order {
 }
 
 /// By fingerprint; among several alike, by order.
-fn by_facts(
-    runtime: &Runtime<'_>,
-    facts: &Facts,
-    nameless: &[Address],
-    found: &mut FxHashMap<Address, Box<str>>,
-) {
+fn by_facts(runtime: &Runtime<'_>, facts: &Facts, nameless: &[Address], found: &mut StaticNames) {
     let order = Order::of(runtime);
-    let mut alike: FxHashMap<u64, Vec<Address>> = FxHashMap::default();
+    let mut alike: FxHashMap<u64, Vec<(u64, Address)>> = FxHashMap::default();
     for &type_ in nameless {
-        alike.entry(fingerprint(runtime, type_)).or_default().push(type_);
+        alike.entry(fingerprint(runtime, type_)).or_default().push((order.of_type(runtime, type_), type_));
     }
-    for (fingerprint, types) in alike {
+    for (fingerprint, mut types) in alike {
         let mut known: Vec<&Identity> =
             facts.statics.iter().filter(|known| known.fingerprint == fingerprint).collect();
-        let mut types: Vec<(u64, Address)> =
-            types.into_iter().map(|type_| (order.of_type(runtime, type_), type_)).collect();
         known.sort_by_key(|known| known.order);
         // Two patch releases may have told the same.
         let mut names = FxHashSet::default();
         known.retain(|known| names.insert(&known.name));
         types.sort_unstable();
-        let known_order: Vec<u64> = known.iter().map(|known| known.order).collect();
-        let own_order: Vec<u64> = types.iter().map(|&(order, _)| order).collect();
         let alone = types.len() == 1;
-        if known.len() != types.len() || !(alone || (ordered(&known_order) && ordered(&own_order))) {
-            continue;
-        }
-        for (known, (_, type_)) in known.into_iter().zip(types) {
-            found.insert(type_, known.name.clone());
+        if known.len() == types.len() && (alone || (told_apart(&known) && ordered(&types))) {
+            let named = types.iter().zip(&known).map(|(&(_, type_), known)| (type_, known.name.clone()));
+            found.names.extend(named);
+        } else if types.len() <= known.len() {
+            let names: Vec<Box<str>> = known.iter().map(|known| known.name.clone()).collect();
+            found.one_of.extend(types.iter().map(|&(_, type_)| (type_, names.clone())));
         }
     }
 }
 
+/// Whether the order, ascending, of types that are alike is the same in every process: all have one, and one module (or the
+/// interpreter itself) makes them. Which module comes first is up to the program.
+fn told_apart(known: &[&Identity]) -> bool {
+    let module = |known: &Identity| known.name.rsplit_once('.').map(|(module, _)| module.to_owned());
+    let orders: Vec<u64> = known.iter().map(|known| known.order).collect();
+    distinct(&orders) && known.windows(2).all(|pair| matches!(pair, [a, b] if module(a) == module(b)))
+}
+
 /// Whether an order, ascending, puts all types one after the other.
-fn ordered(order: &[u64]) -> bool {
-    order.last() != Some(&UNKNOWN) && order.windows(2).all(|pair| pair.first() != pair.last())
+fn ordered(types: &[(u64, Address)]) -> bool {
+    distinct(&types.iter().map(|&(order, _)| order).collect::<Vec<_>>())
+}
+
+fn distinct(orders: &[u64]) -> bool {
+    orders.last() != Some(&UNKNOWN) && orders.windows(2).all(|pair| pair.first() != pair.last())
 }
 
 /// By the name that the module `builtins` has for a type, the first if it has several (`OSError` and its aliases).
@@ -231,8 +249,37 @@ fn by_builtins(runtime: &Runtime<'_>, nameless: &[Address], found: &mut FxHashMa
     }
 }
 
+/// Of several names the one in the module that has the type as an attribute, if there is one only: `_md5` has `_md5.md5` (as
+/// `MD5Type`), not `_sha1.sha1`.
+fn by_own_module(runtime: &Runtime<'_>, found: &mut StaticNames) {
+    if found.one_of.is_empty() {
+        return;
+    }
+    each_attribute(runtime, &mut |module, _, value| {
+        let Some(names) = found.one_of.get(&value) else { return };
+        let is_of_module = |name: &str| name.rsplit_once('.').is_some_and(|(prefix, _)| prefix == module);
+        let mut of_module = names.iter().filter(|name| is_of_module(name));
+        if let (Some(name), None) = (of_module.next().cloned(), of_module.next()) {
+            found.one_of.remove(&value);
+            found.names.insert(value, name);
+        }
+    });
+}
+
 /// Where no name is known, by the place where a type was found: an attribute of a module.
 fn by_modules(runtime: &Runtime<'_>, nameless: &[Address], found: &mut FxHashMap<Address, Box<str>>) {
+    each_attribute(runtime, &mut |module, key, value| {
+        if nameless.contains(&value)
+            && !found.contains_key(&value)
+            && let Ok(attribute) = values::read_str(runtime, key, MAX_NAME)
+        {
+            found.insert(value, format!("<static type {module}.{attribute}>").into());
+        }
+    });
+}
+
+/// Calls `each` with every module's name, and the key and value of each of its attributes.
+fn each_attribute(runtime: &Runtime<'_>, each: &mut impl FnMut(&str, Address, Address)) {
     let Some(main) = runtime.interpreters.first() else { return };
     for (name, module) in dict_items(runtime, main.modules) {
         let Ok(module_name) = values::read_str(runtime, name, MAX_NAME) else { continue };
@@ -241,12 +288,7 @@ fn by_modules(runtime: &Runtime<'_>, nameless: &[Address], found: &mut FxHashMap
             continue;
         }
         for (key, value) in dict_items(runtime, attributes) {
-            if nameless.contains(&value)
-                && !found.contains_key(&value)
-                && let Ok(attribute) = values::read_str(runtime, key, MAX_NAME)
-            {
-                found.insert(value, format!("<static type {module_name}.{attribute}>").into());
-            }
+            each(&module_name, key, value);
         }
     }
 }

@@ -21,6 +21,7 @@ pub use identity::StaticNames;
 use super::shapes::FieldEdge;
 use super::types::{Walk, WalkKind};
 use super::{PyVersion, Runtime};
+use crate::corefile::{Address, ModuleStatus};
 use crate::graph::EdgeKind;
 use crate::layout::Table;
 use identity::Identity;
@@ -58,23 +59,21 @@ struct Held {
 }
 
 impl Facts {
-    /// The facts that `table` carries, else those that come with this crate for builds of `version` whose object headers
-    /// have `header` bytes.
+    /// The facts that `table` carries and, where it has none, those that come with this crate for builds of `version` whose
+    /// object headers have `header` bytes.
     pub(super) fn of(table: Option<&Table>, version: PyVersion, header: u32) -> Self {
-        match table.filter(|table| !table.facts.is_empty()) {
-            Some(table) => Self::parse(table.facts.iter().map(String::as_str)),
-            None => Self::parse(embedded::lines(version, header)),
-        }
+        let mut facts = Self::default();
+        facts.read(table.into_iter().flat_map(|table| table.facts.iter().map(String::as_str)));
+        facts.read(embedded::lines(version, header));
+        facts
     }
 
     /// Reads facts; a line that is none is passed over, as tables of later releases may have more kinds.
-    fn parse<'t>(lines: impl Iterator<Item = &'t str>) -> Self {
-        let mut facts = Self::default();
+    fn read<'t>(&mut self, lines: impl Iterator<Item = &'t str>) {
         for line in lines {
             // Nothing depends on a line that cannot be read.
-            let _ = facts.line(line);
+            let _ = self.line(line);
         }
-        facts
     }
 
     fn line(&mut self, line: &str) -> Option<()> {
@@ -82,7 +81,7 @@ impl Facts {
         let (first, rest) = rest.split_once(' ')?;
         let (second, name) = rest.split_once(' ')?;
         match kind {
-            "static" => self.statics.push(Identity {
+            "static" => self.note_static(Identity {
                 fingerprint: u64::from_str_radix(first, 16).ok()?,
                 order: second.parse().ok()?,
                 name: name.into(),
@@ -93,6 +92,14 @@ impl Facts {
             _ => {}
         }
         Some(())
+    }
+
+    /// Adds a type unless it is known: the orders of two processes are not compared.
+    fn note_static(&mut self, told: Identity) {
+        let same = |known: &Identity| known.fingerprint == told.fingerprint && known.name == told.name;
+        if !self.statics.iter().any(same) {
+            self.statics.push(told);
+        }
     }
 
     /// The facts as lines, sorted.
@@ -109,12 +116,38 @@ impl Facts {
         lines
     }
 
+    /// Adds what `told` has.
+    fn pass_on(&mut self, told: &Self) {
+        told.statics.iter().cloned().for_each(|known| self.note_static(known));
+        all(&told.visits).for_each(|(name, members)| note(&mut self.visits, name, members.clone()));
+        all(&told.states).for_each(|(name, members)| note(&mut self.states, name, members.clone()));
+        all(&told.holds).for_each(|(name, held)| note(&mut self.holds, name, held.clone()));
+    }
+
     /// How instances of the type called `name`, of `size` bytes, are traversed by a function whose code is not there;
     /// `type_at` is where an object has its type.
-    pub(super) fn visited(&self, name: &str, size: u64, type_at: u32) -> Option<Walk> {
+    fn visited(&self, name: &str, size: u64, type_at: u32) -> Option<Walk> {
         let members = self.visits.get(name)?.iter().find(|members| members.size == size)?;
         let kind = WalkKind::Recorded { managed_dict: members.offsets.contains(&MANAGED_DICT) };
         Some(Walk { fields: members.fields(EdgeKind::Visited, Some(type_at)), kind })
+    }
+
+    /// How instances of the static type at `type_`, of `size` bytes, are traversed, as [`Self::visited`]: by its `name`, or
+    /// if only several names are known of which it has one, by what facts of all these agree on.
+    pub(super) fn visited_of(
+        &self,
+        runtime: &Runtime<'_>,
+        type_: Address,
+        name: &str,
+        size: u64,
+    ) -> Option<Walk> {
+        let type_at = runtime.header.type_at;
+        let Some((first, others)) = runtime.static_names.one_of(type_).split_first() else {
+            return self.visited(name, size, type_at);
+        };
+        let members = |name: &str| self.visits.get(name)?.iter().find(|members| members.size == size);
+        let told = members(first)?;
+        others.iter().all(|other| members(other) == Some(told)).then(|| self.visited(first, size, type_at))?
     }
 
     /// What instances of the type called `name`, of `size` bytes, own although the collector does not know them.
@@ -193,16 +226,19 @@ impl Display for Held {
 }
 
 impl Runtime<'_> {
-    /// Everything that can be told of this process' types to one without its files, a fact a line. A process that has
-    /// no files itself passes on what it was told.
+    /// Everything that this process tells of its types to one without its files, a fact a line. A process that lacks
+    /// files itself passes on what it was told.
     pub fn facts_as_lines(&self) -> Vec<String> {
-        let mut facts = self.facts.clone();
-        facts.statics.extend(identity::of_types(self));
-        facts
-            .statics
-            .sort_by(|a, b| (a.fingerprint, a.order, &a.name).cmp(&(b.fingerprint, b.order, &b.name)));
-        facts.statics.dedup();
+        let mut facts = Facts::default();
+        identity::of_types(self).into_iter().for_each(|told| facts.note_static(told));
         record::record(self, &mut facts);
+        let mut modules = (0..self.binaries.len()).filter_map(|index| self.binaries.module(index));
+        let is_lacking = |status: &ModuleStatus| {
+            matches!(status, ModuleStatus::Missing { .. } | ModuleStatus::Refused { .. })
+        };
+        if modules.any(|module| is_lacking(&module.status)) {
+            facts.pass_on(&self.facts);
+        }
         facts.lines()
     }
 }
@@ -219,7 +255,8 @@ mod tests {
             "static 00000000000000ff 12 anext awaitable",
             "visit 88 8,24,-24 _io.FileIO",
         ];
-        let facts = Facts::parse(lines.into_iter());
+        let mut facts = Facts::default();
+        facts.read(lines.into_iter());
         assert_eq!(facts.lines(), lines);
         let walk = facts.visited("_io.FileIO", 88, 8).expect("a walk");
         assert_eq!(walk.kind, WalkKind::Recorded { managed_dict: true });
@@ -231,7 +268,8 @@ mod tests {
 
     #[test]
     fn what_is_no_fact_is_passed_over() {
-        let facts = Facts::parse(["visit 8", "visit x 8 name", "later 1 2 3", ""].into_iter());
+        let mut facts = Facts::default();
+        facts.read(["visit 8", "visit x 8 name", "later 1 2 3", ""].into_iter());
         assert_eq!(facts.lines(), Vec::<String>::new());
     }
 }
