@@ -114,7 +114,7 @@ struct SegmentLayout {
 
 impl SegmentLayout {
     fn new(runtime: &Runtime<'_>) -> Option<Self> {
-        let l = &runtime.layouts.mi_segment;
+        let l = &runtime.layouts.allocators.mi_segment;
         Some(Self {
             slices: l.slices?,
             cookie: l.cookie?,
@@ -235,7 +235,11 @@ fn slices(header: &[u8], layout: SegmentLayout, first: u64, end: u64) -> impl It
 fn process_key(runtime: &Runtime<'_>, headers: &[Header<'_>]) -> Option<u64> {
     let of_main_heap = || {
         let heap = runtime.symbol("_mi_heap_main")?;
-        runtime.space.field(heap, runtime.layouts.mi_heap.cookie?).ok().filter(|&cookie| cookie != 0)
+        runtime
+            .space
+            .field(heap, runtime.layouts.allocators.mi_heap.cookie?)
+            .ok()
+            .filter(|&cookie| cookie != 0)
     };
     let known = of_main_heap().filter(|&key| headers.iter().any(|header| header.key == key));
     known.or_else(|| {
@@ -274,7 +278,7 @@ impl Owners {
                 l.interpreter.feature_flags.map(|field| runtime.space.field(interpreter.address, field));
             let shared = matches!(features, Some(Ok(features)) if features & USE_MAIN_OBMALLOC != 0);
             owners.own_allocator.push(interpreter.id == 0 || !shared);
-            if let Some(heaps) = l.thread_impl.heaps {
+            if let Some(heaps) = l.allocators.thread_impl.heaps {
                 for thread in &interpreter.threads {
                     let start = thread.address.wrapping_add(u64::from(heaps.offset));
                     owners.heaps.push((start, start.saturating_add(u64::from(heaps.size)), index));
@@ -296,7 +300,7 @@ impl Owners {
     /// Walks both lists of segments that ended threads left to an interpreter (`mi_abandoned_pool_t`).
     fn add_abandoned(&mut self, runtime: &Runtime<'_>, interpreter: &Interpreter, index: usize) {
         let l = &runtime.layouts;
-        let Some(next) = l.mi_segment.abandoned_next else { return };
+        let Some(next) = l.allocators.mi_segment.abandoned_next else { return };
         for head in [l.interpreter.mimalloc_abandoned, l.interpreter.mimalloc_visited].into_iter().flatten() {
             let mut current = runtime.space.field(interpreter.address, head).unwrap_or(0);
             while current & !ABANDONED_TAG != 0 {
@@ -330,7 +334,7 @@ impl Owners {
         if pages == 0 {
             return None;
         }
-        let l = &runtime.layouts.mi_segment;
+        let l = &runtime.layouts.allocators.mi_segment;
         let thread = l.thread_id.map_or(0, |field| word(header.bytes, at(field)));
         let subprocess = l.subproc.map_or(0, |field| word(header.bytes, at(field)));
         let of_thread =
@@ -343,7 +347,7 @@ impl Owners {
         let of_interpreter = of_thread.or_else(of_pool).or_else(of_subprocess);
         // Objects/obmalloc.c, get_mimalloc_allocated_blocks: free-threaded builds count the heaps of thread states and what
         // ended threads left to the interpreter; the others the default heap of the thread that asks.
-        let counted = match runtime.layouts.thread_impl.heaps {
+        let counted = match runtime.layouts.allocators.thread_impl.heaps {
             Some(_) => of_interpreter.is_some_and(|index| self.own_allocator.get(index) == Some(&true)),
             None => thread == self.main_thread,
         };
@@ -362,7 +366,7 @@ impl Owners {
 
 /// Blocks that other threads freed, on the lists of these heaps.
 fn delayed_blocks(runtime: &Runtime<'_>, heaps: FxHashSet<Address>) -> Vec<Address> {
-    let l = &runtime.layouts.mi_heap;
+    let l = &runtime.layouts.allocators.mi_heap;
     let Some(head) = l.thread_delayed_free else { return Vec::new() };
     let mut found = Vec::new();
     for heap in heaps {
@@ -372,7 +376,8 @@ fn delayed_blocks(runtime: &Runtime<'_>, heaps: FxHashSet<Address>) -> Vec<Addre
             Some((runtime.space.field(heap, keys).ok()?, runtime.space.field(heap, second).ok()?))
         });
         // Heaps have keys in every build, pages only where links are encoded.
-        let chain = Chain { null: heap, keys: keys.filter(|_| runtime.layouts.mi_page.keys.is_some()) };
+        let chain =
+            Chain { null: heap, keys: keys.filter(|_| runtime.layouts.allocators.mi_page.keys.is_some()) };
         let bound = runtime.mapped_bytes / 8;
         found.extend(
             block_chain(chain, first, |block| runtime.space.read_u64(block).ok()).take(bound as usize),
@@ -395,7 +400,7 @@ pub fn for_each_page<'core>(
     };
     let Some(layout) = SegmentLayout::new(runtime) else { return figures };
     let Ok(header) = runtime.space.slice(segment.address, layout.header_bytes()) else { return figures };
-    let tagged = runtime.layouts.thread_impl.heaps.is_some();
+    let tagged = runtime.layouts.allocators.thread_impl.heaps.is_some();
     let mut free = Vec::new();
     for (slice, bytes) in slices(header, layout, segment.first_slice, segment.end_slice) {
         let base = segment.address + slice * SLICE;

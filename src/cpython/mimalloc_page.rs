@@ -38,7 +38,7 @@ pub struct PageLayout {
 impl PageLayout {
     /// The fields, if this interpreter has mimalloc.
     pub fn new(runtime: &Runtime<'_>) -> Option<Self> {
-        let l = &runtime.layouts.mi_page;
+        let l = &runtime.layouts.allocators.mi_page;
         Some(Self {
             size: usize::try_from(l.size).ok().filter(|&size| size > 0)?,
             slice_count: l.slice_count?,

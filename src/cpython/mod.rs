@@ -144,6 +144,8 @@ pub struct Runtime<'core> {
     pub landmarks: Landmarks,
     /// Bytes of memory with contents: the bound of every list walk.
     pub mapped_bytes: u64,
+    /// Bytes of memory the process had, in the core or not: no object is larger.
+    pub described_bytes: u64,
     /// Objects on the collector's lists.
     pub gc_lists: Vec<GcList>,
     /// All types.

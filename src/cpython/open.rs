@@ -67,6 +67,7 @@ impl<'core> Runtime<'core> {
         };
         let learnt = learn(&subject, table, only)?;
         let landmarks = Landmarks::find(&space, &learnt.layouts, address, symbol);
+        let described_bytes = space.pieces().iter().map(|piece| piece.len).fold(0, u64::saturating_add);
         let mapped_bytes =
             space.pieces().iter().filter_map(|piece| piece.bytes).map(|bytes| bytes.len() as u64).sum();
         let mut runtime = Self {
@@ -87,6 +88,7 @@ impl<'core> Runtime<'core> {
             interpreters: Vec::new(),
             landmarks,
             mapped_bytes,
+            described_bytes,
             gc_lists: Vec::new(),
             types: TypeTable::default(),
             outside_counts: OutsideCounts::default(),

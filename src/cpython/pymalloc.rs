@@ -142,11 +142,11 @@ pub fn arenas(runtime: &Runtime<'_>) -> Result<(Vec<Arena>, Vec<RawBlocks>), Pyt
 
 /// The arenas with memory among the `max_arenas` described at `table`.
 fn arenas_in(runtime: &Runtime<'_>, table: Address, max_arenas: u32, interpreter: usize) -> Vec<Arena> {
-    let (space, l) = (&runtime.space, &runtime.layouts.arena);
+    let (space, l) = (&runtime.space, &runtime.layouts.allocators.arena);
     let pool_size = runtime.semantics.pools.pool;
     let mut found = Vec::new();
     for index in 0..max_arenas {
-        let entry = table.wrapping_add(u64::from(index) * u64::from(runtime.layouts.arena.size));
+        let entry = table.wrapping_add(u64::from(index) * u64::from(runtime.layouts.allocators.arena.size));
         let Ok(address) = space.field(entry, l.address) else { break };
         let Some(first_pool) = address.checked_next_multiple_of(pool_size) else { continue };
         if address == 0 || !space.is_mapped(address) {
@@ -175,7 +175,7 @@ fn allocators(runtime: &Runtime<'_>) -> Result<Vec<Allocator>, PythonError> {
     };
     let mut found: Vec<Allocator> = Vec::new();
     if let (Some(member), Some(arenas), Some(maximum)) =
-        (l.interpreter.obmalloc, l.obmalloc.arenas, l.obmalloc.maxarenas)
+        (l.interpreter.obmalloc, l.allocators.obmalloc.arenas, l.allocators.obmalloc.maxarenas)
     {
         for (index, interpreter) in runtime.interpreters.iter().enumerate() {
             let mut state = interpreter.address + u64::from(member.offset);
@@ -193,7 +193,7 @@ fn allocators(runtime: &Runtime<'_>) -> Result<Vec<Allocator>, PythonError> {
                 continue;
             }
             let raw_blocks =
-                l.obmalloc.raw_allocated_blocks.and_then(|field| space.signed(state, field).ok());
+                l.allocators.obmalloc.raw_allocated_blocks.and_then(|field| space.signed(state, field).ok());
             found.push(Allocator { arenas: table, max_arenas, raw_blocks, interpreter: index });
         }
         return Ok(found);
@@ -216,7 +216,7 @@ fn allocators(runtime: &Runtime<'_>) -> Result<Vec<Allocator>, PythonError> {
 
 /// Live blocks of all pools of the arenas described at `table`, by the pools' headers.
 fn blocks_in_pools(runtime: &Runtime<'_>, table: Address, max_arenas: u32) -> u64 {
-    let (space, l) = (&runtime.space, &runtime.layouts.pool);
+    let (space, l) = (&runtime.space, &runtime.layouts.allocators.pool);
     let mut live = 0u64;
     for arena in arenas_in(runtime, table, max_arenas, 0) {
         for pool in (arena.first_pool..arena.end_of_pools).step_by(runtime.semantics.pools.pool as usize) {
@@ -247,13 +247,14 @@ pub fn for_each_pool<'core>(
         if let Ok(bytes) = runtime.space.slice(address, geometry.pool as usize)
             && let Some(pool) = Pool::read(runtime, address, bytes, arena.index)
         {
-            let free = pool.free_blocks(runtime.layouts.pool.size);
+            let free = pool.free_blocks(runtime.layouts.allocators.pool.size);
             if free.damaged {
                 figures.damaged_pools += 1;
             }
             let class = pool.block_size / 16 - 1;
             if let Some(entry) = figures.classes.get_mut(class as usize) {
-                let capacity = (geometry.pool as u32 - runtime.layouts.pool.size) / pool.block_size;
+                let capacity =
+                    (geometry.pool as u32 - runtime.layouts.allocators.pool.size) / pool.block_size;
                 entry.block_size = pool.block_size;
                 entry.pools += 1;
                 entry.live_blocks += u64::from(pool.live_count);
@@ -262,7 +263,7 @@ pub fn for_each_pool<'core>(
             let block_size = pool.block_size as usize;
             let live = LiveBlocks {
                 free: &free.bits,
-                first: runtime.layouts.pool.size as usize,
+                first: runtime.layouts.allocators.pool.size as usize,
                 count: free.carved as usize,
                 step: block_size,
             };
@@ -276,7 +277,7 @@ pub fn for_each_pool<'core>(
 impl<'core> Pool<'core> {
     /// The pool with these bytes, or `None` when it is free or was never used.
     fn read(runtime: &Runtime<'_>, address: Address, bytes: &'core [u8], arena_index: u32) -> Option<Self> {
-        let l = &runtime.layouts.pool;
+        let l = &runtime.layouts.allocators.pool;
         let live_count = half(bytes, at(l.ref_count));
         let size_index = half(bytes, at(l.szidx));
         let next_offset = half(bytes, at(l.nextoffset));

@@ -262,7 +262,7 @@ impl<F: FnMut(RootReference)> Holder<'_, '_, F> {
         ] {
             self.member(Member(name), base, field);
         }
-        let l = &self.runtime.layouts.thread_impl;
+        let l = &self.runtime.layouts.allocators.thread_impl;
         for (name, field) in [
             ("running event loop", l.asyncio_running_loop),
             ("running task", l.asyncio_running_task),

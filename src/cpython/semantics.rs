@@ -260,7 +260,7 @@ impl Semantics {
             // run time (bpo-40217); 3.8 visits it itself, and such traversals do not.
             native_heap_types_visit_type: version.0 >= 0x0309_0000,
             // Objects/obmalloc.c: larger arenas and pools came with the tree that finds them, in 3.10.
-            pools: if layouts.arena_map.size != 0 || version.0 >= 0x030b_0000 {
+            pools: if layouts.allocators.arena_map.size != 0 || version.0 >= 0x030b_0000 {
                 PoolGeometry { arena: 1 << 20, pool: 1 << 14, alignment: 16 }
             } else {
                 PoolGeometry { arena: 1 << 18, pool: 1 << 12, alignment: 16 }

@@ -35,14 +35,15 @@ struct Arenas {
 
 /// Counts the entries of an array of arenas at `table`, which ends where an entry cannot be one.
 fn arenas_at(runtime: &Runtime<'_>, table: Address) -> Arenas {
-    let (space, l) = (&runtime.space, &runtime.layouts.arena);
+    let (space, l) = (&runtime.space, &runtime.layouts.allocators.arena);
     let mut found = Arenas::default();
     while found.entries < MAX_ARENAS {
-        let entry = table.wrapping_add(u64::from(found.entries) * u64::from(runtime.layouts.arena.size));
+        let entry =
+            table.wrapping_add(u64::from(found.entries) * u64::from(runtime.layouts.allocators.arena.size));
         let Ok(address) = space.field(entry, l.address) else { break };
         // An entry without memory is chained through `nextarena`; nothing else of it is set (`new_arena`).
         if address == 0 {
-            if space.slice(entry, runtime.layouts.arena.size as usize).is_err() {
+            if space.slice(entry, runtime.layouts.allocators.arena.size as usize).is_err() {
                 break;
             }
         } else if is_arena(runtime, entry, address, found.entries) {
@@ -59,9 +60,9 @@ fn arenas_at(runtime: &Runtime<'_>, table: Address) -> Arenas {
 fn is_arena(runtime: &Runtime<'_>, entry: Address, address: Address, index: u32) -> bool {
     let (space, l, geometry) = (&runtime.space, &runtime.layouts, runtime.semantics.pools);
     let small = |field| space.small(entry, field).unwrap_or(u64::MAX);
-    let (free, total) = (small(l.arena.nfreepools), small(l.arena.ntotalpools));
+    let (free, total) = (small(l.allocators.arena.nfreepools), small(l.allocators.arena.ntotalpools));
     let Some(first_pool) = address.checked_next_multiple_of(geometry.pool) else { return false };
-    let next_pool = space.field(entry, l.arena.pool_address).unwrap_or(0);
+    let next_pool = space.field(entry, l.allocators.arena.pool_address).unwrap_or(0);
     let whole = geometry.arena / geometry.pool;
     let plausible = address.is_multiple_of(8)
         && total <= whole
@@ -72,7 +73,8 @@ fn is_arena(runtime: &Runtime<'_>, entry: Address, address: Address, index: u32)
         && next_pool.is_multiple_of(geometry.pool);
     // The first pool is carved as soon as the arena exists.
     plausible
-        && (next_pool == first_pool || space.small(first_pool, l.pool.arenaindex) == Ok(u64::from(index)))
+        && (next_pool == first_pool
+            || space.small(first_pool, l.allocators.pool.arenaindex) == Ok(u64::from(index)))
 }
 
 /// The dict of interned strings: each of its values is its key.

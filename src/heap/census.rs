@@ -376,8 +376,9 @@ fn describe(
         .with_immortal(refcount.immortal);
     let row = |size| Found { address, type_id, size, flags };
     match size_of(runtime, info, address) {
-        Ok(size) => Ok(row(size)),
-        Err(_) => Err(row(info.basicsize)),
+        Ok(size) if size <= runtime.described_bytes => Ok(row(size)),
+        _ if info.basicsize <= runtime.described_bytes => Err(row(info.basicsize)),
+        _ => Err(row(u64::from(runtime.header.size))),
     }
 }
 

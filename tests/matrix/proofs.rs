@@ -560,7 +560,7 @@ impl View<'_, '_> {
         let ours = self.census.figures.allocated_blocks();
         let figures = &self.census.allocators[0].1.pymalloc;
         // Up to 3.11 one summand is a static variable, which only the full symbol table names.
-        let known = self.runtime.layouts.obmalloc.raw_allocated_blocks.is_some()
+        let known = self.runtime.layouts.allocators.obmalloc.raw_allocated_blocks.is_some()
             || self.runtime.symbol("raw_allocated_blocks").is_some();
         differences.check(ours == said || (!known && ours <= said), || {
             format!("sys.getallocatedblocks(): {ours}, not {said}")
@@ -578,7 +578,7 @@ impl View<'_, '_> {
             .check(mimalloc.damaged_pages == 0, || format!("{} damaged pages", mimalloc.damaged_pages));
         let (classes, totals) = oracle.malloc();
         // A free-threaded build prints the figures of a heap that it does not use for Python's memory.
-        if mimalloc.segments > 0 && self.runtime.layouts.thread_impl.heaps.is_none() {
+        if mimalloc.segments > 0 && self.runtime.layouts.allocators.thread_impl.heaps.is_none() {
             for (name, value) in [
                 ("Allocated Blocks", mimalloc.counted.blocks),
                 ("Allocated Bytes w/ Overhead", mimalloc.counted.bytes),

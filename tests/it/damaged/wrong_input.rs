@@ -58,11 +58,11 @@ fn a_python_that_is_too_old_or_unknown() {
     let numbers: Vec<u64> = release.split('.').map(|number| number.parse().expect("a number")).collect();
     // Py_Version: major, minor, micro, level (final) and serial (Include/cpython/pylifecycle.h, 3.11).
     let constant = |minor: u64| numbers[0] << 24 | minor << 16 | numbers[2] << 8 | 0xf0;
-    for minor in [7, 99] {
+    for minor in [5, 99] {
         let core = fixture.core.with_word_replaced(constant(numbers[1]), constant(minor));
         let (_directory, path) = file(core.bytes());
         let (layout, core) = (fixture.layout.to_str().expect("a path"), path.to_str().expect("a path"));
-        refused(&["overview", "--layout", layout, core], &[&format!("3.{minor}."), "3.11 to 3.15"]);
+        refused(&["overview", "--layout", layout, core], &[&format!("3.{minor}."), "3.8 to 3.15"]);
     }
 }
 
