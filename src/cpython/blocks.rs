@@ -52,6 +52,8 @@ pub struct Regions {
     pub padded: bool,
     /// Of each interpreter with an allocator of its own: blocks passed on to malloc, when readable.
     pub raw_blocks: Vec<RawBlocks>,
+    /// Blocks that interpreters which have ended did not free (`_PyRuntime.obmalloc.interpreter_leaks`, 3.12 and later).
+    pub leaked_blocks: i64,
 }
 
 /// A stretch of memory that is scanned at a time; no object of another allocator lies in it.
@@ -161,12 +163,15 @@ pub struct AllocatorFigures {
     pub pymalloc: PymallocFigures,
     /// mimalloc's.
     pub mimalloc: MimallocFigures,
+    /// Blocks that interpreters which have ended did not free, as far as the interpreter counts them.
+    pub leaked_blocks: i64,
 }
 
 impl AllocatorFigures {
     /// `sys.getallocatedblocks()`.
     pub fn allocated_blocks(&self) -> i64 {
-        self.pymalloc.allocated_blocks().saturating_add_unsigned(self.mimalloc.counted.blocks)
+        let live = self.pymalloc.allocated_blocks().saturating_add_unsigned(self.mimalloc.counted.blocks);
+        live.saturating_add(self.leaked_blocks)
     }
 
     /// Pools and pages whose free lists contradict their headers.
@@ -178,6 +183,7 @@ impl AllocatorFigures {
     pub fn add(&mut self, other: &Self) {
         self.pymalloc.add(&other.pymalloc);
         self.mimalloc.add(&other.mimalloc);
+        self.leaked_blocks = self.leaked_blocks.saturating_add(other.leaked_blocks);
     }
 }
 
@@ -215,7 +221,10 @@ pub fn regions(runtime: &Runtime<'_>) -> Result<Regions, PythonError> {
         }
     }
     let padded = if list.is_empty() { is_padded_malloc(runtime) } else { is_padded(runtime, &list) };
-    Ok(Regions { list, kind, padded, raw_blocks })
+    let leaks = runtime.layouts.runtime.interpreter_leaks;
+    let leaked_blocks =
+        leaks.and_then(|field| runtime.space.signed(runtime.address, field).ok()).unwrap_or(0);
+    Ok(Regions { list, kind, padded, raw_blocks, leaked_blocks })
 }
 
 /// Calls `on_area` for each area of `region` with live blocks, by address, and returns the region's figures.

@@ -47,6 +47,7 @@ layouts! {
         tstate_current: optional("gilstate.tstate_current"),
         gc: optional("gc"),
         cached_interned: optional("cached_objects.interned_strings"),
+        interpreter_leaks: optional("obmalloc.interpreter_leaks"),
     }
     /// Include/internal/pycore_interp.h. Members that hold objects are roots.
     interpreter: InterpreterState = "PyInterpreterState|_is" {

@@ -119,6 +119,7 @@ fn allocator_figures(
         total.add(&figures);
         each.push((interpreter, figures));
     }
+    total.leaked_blocks = regions.leaked_blocks;
     (total, each)
 }
 
