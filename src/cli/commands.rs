@@ -190,7 +190,7 @@ pub fn show(arguments: &ShowArguments, common: &Common) -> anyhow::Result<()> {
 pub fn threads(arguments: &ThreadsArguments, common: &Common) -> anyhow::Result<()> {
     let mut opened = Opened::open(&arguments.core, common)?;
     let limit = common.limit.unwrap_or(FRAMES_LIMIT);
-    let problem = match opened.session() {
+    let problem = match opened.decode() {
         Ok(session) => {
             let values = if arguments.values { Values::Shown } else { Values::Hidden };
             let report =
@@ -202,10 +202,10 @@ pub fn threads(arguments: &ThreadsArguments, common: &Common) -> anyhow::Result<
     // Of a build that no layouts fit, the process itself tells this much.
     let Opened { inputs, progress, .. } = opened;
     drop(progress);
-    let Some(outline) = Outline::read(&inputs) else { return Err(problem) };
+    let Some(outline) = Outline::read(&inputs) else { return Err(problem.into()) };
     let report = OutlineReport::new(&outline, problem.to_string(), limit);
     print_report(&report, &CoreIdentity::new(&inputs, None), &Coverage::new(&inputs, None), common)?;
-    Err(problem)
+    Err(problem.into())
 }
 
 /// `dev dump`.

@@ -4,11 +4,11 @@ use super::args::Common;
 use super::output::Progress;
 use crate::analysis::{Collection, Heap, Roots, Suspects, collect, suspects};
 use crate::corefile::{Inputs, ModuleStatus, SearchOptions};
-use crate::cpython::Runtime;
+use crate::cpython::{Outline, PythonError, Runtime};
 use crate::heap::{Census, HeapGraph, build_graph, census};
 use crate::layout::{Origin, Table};
 use crate::report::{CoreIdentity, Coverage};
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -67,15 +67,36 @@ impl Opened {
     /// Decodes the interpreter.
     ///
     /// # Errors
-    /// There is none, or nothing tells how to decode it.
+    /// There is none, or nothing tells how to decode it; then with what can be asked all the same.
     pub fn session(&mut self) -> anyhow::Result<Session<'_>> {
         let Self { inputs, table, source, progress } = self;
-        progress.phase("decoding the interpreter");
-        let runtime = Runtime::open_with(inputs, table.as_ref(), *source)?;
-        let identity = CoreIdentity::new(inputs, Some(&runtime));
-        let coverage = Coverage::new(inputs, Some(&runtime));
-        Ok(Session { inputs, runtime, identity, coverage, progress })
+        let inputs: &Inputs = inputs;
+        decode(inputs, table.as_ref(), *source, progress).map_err(|problem| match Outline::read(inputs) {
+            Some(_) => anyhow!("{problem}; `exuvia threads` tells its stacks all the same"),
+            None => problem.into(),
+        })
     }
+
+    /// As [`Self::session`], without that advice.
+    ///
+    /// # Errors
+    /// There is none, or nothing tells how to decode it.
+    pub fn decode(&mut self) -> Result<Session<'_>, PythonError> {
+        decode(&self.inputs, self.table.as_ref(), self.source, &mut self.progress)
+    }
+}
+
+fn decode<'core>(
+    inputs: &'core Inputs,
+    table: Option<&'core Table>,
+    source: Option<Origin>,
+    progress: &'core mut Progress,
+) -> Result<Session<'core>, PythonError> {
+    progress.phase("decoding the interpreter");
+    let runtime = Runtime::open_with(inputs, table, source)?;
+    let identity = CoreIdentity::new(inputs, Some(&runtime));
+    let coverage = Coverage::new(inputs, Some(&runtime));
+    Ok(Session { inputs, runtime, identity, coverage, progress })
 }
 
 impl Session<'_> {

@@ -114,6 +114,18 @@ impl Candidate {
 }
 
 impl Evidence {
+    /// The build as far as it is known: `CPython 3.16.0, free-threaded`.
+    pub fn describe(&self) -> String {
+        let release = match (self.version, &self.files) {
+            (Some(version), _) => format!("CPython {version}"),
+            (None, Some(files)) => format!("a CPython, {} by the names of its files", files.minor),
+            (None, None) => "a CPython of unknown release".to_owned(),
+        };
+        let free_threaded = self.files.as_ref().is_some_and(|files| files.flags.contains('t'))
+            || self.offsets.as_ref().is_some_and(|offsets| offsets.free_threaded);
+        if free_threaded { format!("{release}, free-threaded") } else { release }
+    }
+
     /// The minor release, as `3.13`.
     fn minor(&self) -> Option<String> {
         let stated = self.version.or(self.offsets.as_ref().map(|offsets| offsets.version));

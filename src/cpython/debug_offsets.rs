@@ -205,6 +205,8 @@ const OF_3_15: &[&[Word]] = &[
     COMPACT,
     COLLECTOR,
 ];
+/// The orders there are, newest first.
+const ORDERS: [(&str, &[&[Word]]); 3] = [("3.15", OF_3_15), ("3.14", OF_3_14), ("3.13", OF_3_13)];
 
 /// What was read from one process.
 #[derive(Clone, Debug)]
@@ -217,9 +219,24 @@ pub struct DebugOffsets {
 }
 
 impl DebugOffsets {
-    /// Reads the struct at `runtime`, the address of `_PyRuntime`; `None` where there is none. Of a release that is not
-    /// known here, only what every release so far begins with is believed; see [`Self::is_known`].
+    /// Reads the struct at `runtime`, the address of `_PyRuntime`; `None` where there is none, or the order of its words is
+    /// not known.
     pub fn read(space: &AddressSpace<'_>, runtime: Address) -> Option<Self> {
+        Self::read_in(space, runtime, words_of(stated_version(space, runtime)?)?)
+    }
+
+    /// Reads the struct of a release that is not known here in the order of each that is, newest first, with that release's
+    /// name. What one of them says is to be proved before it is believed.
+    pub fn in_other_orders(
+        space: &AddressSpace<'_>,
+        runtime: Address,
+    ) -> impl Iterator<Item = (&'static str, Self)> {
+        ORDERS
+            .iter()
+            .filter_map(move |&(release, words)| Some((release, Self::read_in(space, runtime, words)?)))
+    }
+
+    fn read_in(space: &AddressSpace<'_>, runtime: Address, words: &[&'static [Word]]) -> Option<Self> {
         let at = |offset: u64| space.read_u64(runtime.wrapping_add(offset)).ok();
         if at(0)? != COOKIE {
             return None;
@@ -227,7 +244,7 @@ impl DebugOffsets {
         let version = PyVersion(u32::try_from(at(8)?).ok()?);
         let free_threaded = at(16)? != 0;
         let mut answers = Vec::new();
-        for (word, offset) in words_of(version)?.iter().copied().flatten().zip((HEADER..).step_by(8)) {
+        for (word, offset) in words.iter().copied().flatten().zip((HEADER..).step_by(8)) {
             let value = at(offset).filter(|&value| value < MAX_OFFSET)?;
             if !word.0.is_empty() {
                 answers.push((*word, u32::try_from(value).ok()?));

@@ -20,10 +20,12 @@ pub enum PythonError {
     },
     /// The interpreter was found, but nothing says how its structs are laid out.
     #[error(
-        "{module} holds a CPython, but its structs cannot be decoded: {reason}; install its debug information and \
+        "{module} holds {python}, but its structs cannot be decoded: {reason}; install its debug information and \
          name the directory with --debug-dir, or pass a layout table with --layout"
     )]
     NoLayout {
+        /// What is known of it: `CPython 3.16.0, free-threaded`.
+        python: String,
         /// The module with `_PyRuntime`.
         module: String,
         /// Why there is no layout.
@@ -31,8 +33,8 @@ pub enum PythonError {
     },
     /// The release is not one this tool knows to decode exactly.
     #[error(
-        "CPython {version} is not supported: this release of exuvia decodes 3.8 to 3.15 (default builds), and 3.6 and 3.7 \
-         as far as names of fields tell"
+        "CPython {version} is not supported: this release of exuvia decodes 3.8 to 3.15, and 3.7 as far as names of fields \
+         tell; another release's algorithms are not taken for this one's"
     )]
     Unsupported {
         /// The release found.

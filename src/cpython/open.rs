@@ -9,8 +9,8 @@ use super::locate::{find_runtime, find_symbol};
 use super::sources::{Subject, learn};
 use super::types::all_types;
 use super::{
-    Facts, MemberNames, OutsideCounts, PythonError, Runtime, Semantics, StaticNames, Support, TypeTable,
-    dict, gc, interpreter, version,
+    Facts, MemberNames, OutsideCounts, PyVersion, PythonError, Runtime, Semantics, StaticNames, Support,
+    TypeTable, dict, gc, interpreter, version,
 };
 use crate::corefile::{Address, AddressSpace, Inputs};
 use crate::debuginfo::Binaries;
@@ -49,6 +49,7 @@ impl<'core> Runtime<'core> {
         let symbol = |name: &str| find_symbol(&binaries, table, module, name);
         let known_version =
             version::by_constant(&space, symbol("Py_Version")).or_else(|| stated_version(&space, address));
+        known_version.map_or(Ok(()), supported)?;
         // Not needed to read layouts and the dict of `sys`, which tells it where no constant does.
         let version = known_version.unwrap_or_default();
         let evidence = Evidence {
@@ -99,9 +100,7 @@ impl<'core> Runtime<'core> {
         let version = known_version
             .or_else(|| version::by_sys(&runtime))
             .ok_or_else(|| PythonError::NoVersion { module: runtime.module_name.clone() })?;
-        if version.support() == Support::Unknown {
-            return Err(PythonError::Unsupported { version });
-        }
+        supported(version)?;
         runtime.semantics = Semantics::new(version, &runtime.layouts);
         runtime.facts = Facts::of(table, version, runtime.header.size);
         runtime.interpreters = interpreter::read_all(&runtime)?;
@@ -113,6 +112,14 @@ impl<'core> Runtime<'core> {
         }
         runtime.types = TypeTable::discover(&runtime)?;
         Ok(runtime)
+    }
+}
+
+/// Refuses releases whose algorithms are not known, whatever layouts there are.
+fn supported(version: PyVersion) -> Result<(), PythonError> {
+    match version.support() {
+        Support::Unknown => Err(PythonError::Unsupported { version }),
+        Support::Proved | Support::ByNames => Ok(()),
     }
 }
 

@@ -2,7 +2,8 @@
 //! the process says of its own layouts.
 //!
 //! Knows `_Py_DebugOffsets` and nothing else; refuses to take the layouts of a similar release, and reads no object but code
-//! and its names.
+//! and its names. The order of the words of a release that is not known may be that of one that is: it is taken where the
+//! threads and frames it leads to prove it, and the answer says so.
 
 use super::debug_offsets::DebugOffsets;
 use super::lines::line_in_table;
@@ -34,6 +35,8 @@ pub struct Outline {
     pub version: PyVersion,
     /// Whether the build has no GIL.
     pub free_threaded: bool,
+    /// Whose order of `_Py_DebugOffsets` it was read in, where that of its own release is not known.
+    pub in_order_of: Option<&'static str>,
     /// The threads.
     pub threads: Vec<OutlineThread>,
 }
@@ -56,6 +59,8 @@ pub struct OutlineThread {
 /// One frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutlineFrame {
+    /// Its code object.
+    pub code: Address,
     /// Qualified name of the function; `None` where it is not plain ASCII or not readable.
     pub function: Option<String>,
     /// File of its code.
@@ -70,22 +75,24 @@ impl Outline {
         let space = inputs.space();
         let binaries = Binaries::new(inputs);
         let (_, runtime) = find_runtime(inputs, &space, &binaries, None).ok()?;
-        let offsets = DebugOffsets::read(&space, runtime)?;
-        let reader = Reader { space: &space, offsets: &offsets };
-        let mut threads = Vec::new();
-        let mut interpreter = reader.word(runtime, "_PyRuntimeState", "interpreters.head")?;
-        for _ in 0..MAX_CHAIN {
-            if interpreter == 0 {
-                break;
-            }
-            threads.extend(reader.threads(interpreter).unwrap_or_default());
-            interpreter = reader.word(interpreter, "PyInterpreterState", "next").unwrap_or(0);
+        if let Some(offsets) = DebugOffsets::read(&space, runtime) {
+            return Reader { space: &space, offsets: &offsets }.outline(runtime);
         }
-        (!threads.is_empty()).then_some(Self {
-            version: offsets.version,
-            free_threaded: offsets.free_threaded,
-            threads,
+        DebugOffsets::in_other_orders(&space, runtime).find_map(|(release, offsets)| {
+            let reader = Reader { space: &space, offsets: &offsets };
+            let outline = reader.outline(runtime)?;
+            let proved = outline.has_thread_of(inputs) && reader.is_of_code(&outline);
+            proved.then_some(Self { in_order_of: Some(release), ..outline })
         })
+    }
+
+    /// Whether a thread that the core has registers of is among those with frames.
+    fn has_thread_of(&self, inputs: &Inputs) -> bool {
+        let known = |thread: &OutlineThread| {
+            !thread.frames.is_empty()
+                && inputs.notes().threads.iter().any(|note| u64::try_from(note.tid) == Ok(thread.native_id))
+        };
+        self.threads.iter().any(known)
     }
 }
 
@@ -95,6 +102,35 @@ struct Reader<'a, 'core> {
 }
 
 impl Reader<'_, '_> {
+    fn outline(&self, runtime: Address) -> Option<Outline> {
+        let mut threads = Vec::new();
+        let mut interpreter = self.word(runtime, "_PyRuntimeState", "interpreters.head")?;
+        for _ in 0..MAX_CHAIN {
+            if interpreter == 0 {
+                break;
+            }
+            threads.extend(self.threads(interpreter).unwrap_or_default());
+            interpreter = self.word(interpreter, "PyInterpreterState", "next").unwrap_or(0);
+        }
+        (!threads.is_empty()).then_some(Outline {
+            version: self.offsets.version,
+            free_threaded: self.offsets.free_threaded,
+            in_order_of: None,
+            threads,
+        })
+    }
+
+    /// Whether what the frames run is code: objects of one type, with functions and files. (Not each may have a name that
+    /// can be read here.)
+    fn is_of_code(&self, outline: &Outline) -> bool {
+        let frames = || outline.threads.iter().flat_map(|thread| &thread.frames);
+        let mut types = frames().map(|frame| self.word(frame.code, "PyObject", "ob_type"));
+        let first = types.next().flatten().filter(|&type_| type_ != 0);
+        first.is_some()
+            && types.all(|type_| type_ == first)
+            && frames().any(|frame| frame.function.is_some() && frame.file.is_some())
+    }
+
     fn field(&self, ty: &str, path: &str) -> Option<Field> {
         self.offsets.field(ty, path)
     }
@@ -147,6 +183,7 @@ impl Reader<'_, '_> {
         let code = self.word(frame, "_PyInterpreterFrame", "f_executable").unwrap_or(0) & !TAG_BITS;
         let text = |path| self.text(self.word(code, "PyCodeObject", path)?);
         OutlineFrame {
+            code,
             function: text("co_qualname"),
             file: text("co_filename"),
             line: self.line(frame, code),

@@ -111,6 +111,10 @@ impl Subject<'_, '_> {
     }
 
     fn no_layout(&self, reason: &str) -> PythonError {
-        PythonError::NoLayout { module: self.module_name.to_owned(), reason: reason.to_owned() }
+        PythonError::NoLayout {
+            python: self.evidence.describe(),
+            module: self.module_name.to_owned(),
+            reason: reason.to_owned(),
+        }
     }
 }

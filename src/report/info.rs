@@ -2,10 +2,11 @@
 
 use super::modules;
 pub use super::modules::ModuleRow;
+use super::outline::borrowed;
 use super::table::{Align, Table};
 use super::{CoreIdentity, Coverage, Hex, Page, Report, Tone, number};
 use crate::corefile::Inputs;
-use crate::cpython::{Interpreter, Runtime, dict_get, read_str, regions};
+use crate::cpython::{Interpreter, Outline, Runtime, dict_get, read_str, regions};
 use crate::layout::Resolution;
 use serde::Serialize;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -28,6 +29,8 @@ pub struct InfoReport {
     pub python: Option<PythonIdentity>,
     /// Why there is none.
     pub python_problem: Option<String>,
+    /// What a process that is not decoded tells of itself all the same; `null` if nothing.
+    pub python_outline: Option<OutlineIdentity>,
     /// Mapped files.
     pub modules_total: u64,
     /// The first of them: programs and libraries in order of address, then other files.
@@ -63,6 +66,19 @@ pub struct PythonIdentity {
     pub interpreters: Vec<InterpreterRow>,
     /// Types found.
     pub types: u64,
+}
+
+/// What is known of an interpreter that is not decoded.
+#[derive(Clone, Debug, Serialize)]
+pub struct OutlineIdentity {
+    /// Its release.
+    pub version: String,
+    /// Whether the build has no GIL.
+    pub free_threaded: bool,
+    /// Release whose order of `_Py_DebugOffsets` was taken, where that of its own is not known.
+    pub in_order_of: Option<&'static str>,
+    /// Its threads.
+    pub threads: u64,
 }
 
 /// One interpreter.
@@ -120,6 +136,10 @@ impl InfoReport {
             threads: notes.threads.len() as u64,
             python: runtime.map(python),
             python_problem: problem,
+            python_outline: match runtime {
+                Some(_) => None,
+                None => Outline::read(inputs).map(|outline| outline_identity(&outline)),
+            },
             modules_total,
             modules,
             layout_sources: runtime.map(|runtime| runtime.layout_sources.clone()).unwrap_or_default(),
@@ -160,6 +180,15 @@ fn python(runtime: &Runtime<'_>) -> PythonIdentity {
             .map(|row| interpreter_row(runtime, row))
             .collect(),
         types: runtime.types.len() as u64,
+    }
+}
+
+fn outline_identity(outline: &Outline) -> OutlineIdentity {
+    OutlineIdentity {
+        version: outline.version.to_string(),
+        free_threaded: outline.free_threaded,
+        in_order_of: outline.in_order_of,
+        threads: outline.threads.len() as u64,
     }
 }
 
@@ -226,12 +255,32 @@ impl InfoReport {
         page.pair("Threads", &number::count(self.threads));
     }
 
+    fn render_undecoded(&self, page: &mut Page, core: &CoreIdentity) {
+        let outline = self.python_outline.as_ref();
+        let told = outline.map(|outline| {
+            let build = if outline.free_threaded { ", free-threaded build" } else { "" };
+            format!("{}{build}, not decoded", outline.version)
+        });
+        page.pair("Python", told.as_deref().unwrap_or("none decoded"));
+        if let Some(problem) = &self.python_problem {
+            page.warning(problem);
+        }
+        if let Some(outline) = outline {
+            page.pair(
+                "Still told",
+                &format!(
+                    "the stacks of {}, by what the process says of its own layouts: exuvia threads {}.{}",
+                    number::counted(outline.threads, "thread", false),
+                    core.path,
+                    borrowed(outline.in_order_of)
+                ),
+            );
+        }
+    }
+
     fn render_python(&self, page: &mut Page, core: &CoreIdentity) {
         let Some(python) = &self.python else {
-            page.pair("Python", "none decoded");
-            if let Some(problem) = &self.python_problem {
-                page.warning(problem);
-            }
+            self.render_undecoded(page, core);
             return;
         };
         let build = match python.abiflags.as_deref() {

@@ -13,6 +13,8 @@ pub struct OutlineReport {
     pub version: String,
     /// Whether the build has no GIL.
     pub free_threaded: bool,
+    /// Release whose order of `_Py_DebugOffsets` was taken, where that of its own is not known; the threads found prove it.
+    pub in_order_of: Option<&'static str>,
     /// Threads there are.
     pub threads_total: u64,
     /// The first of them.
@@ -62,10 +64,21 @@ impl OutlineReport {
             problem,
             version: outline.version.to_string(),
             free_threaded: outline.free_threaded,
+            in_order_of: outline.in_order_of,
             threads_total: outline.threads.len() as u64,
             threads: threads.collect(),
         }
     }
+}
+
+/// What is to be said where an order of words was borrowed.
+pub(super) fn borrowed(in_order_of: Option<&str>) -> String {
+    in_order_of.map_or(String::new(), |release| {
+        format!(
+            " It says so in an order that is not known for this release; that of {release} was taken, since it leads to \
+             threads of this core and to code."
+        )
+    })
 }
 
 impl From<crate::cpython::OutlineFrame> for OutlineFrameRow {
@@ -85,8 +98,9 @@ impl Report for OutlineReport {
             0,
             &format!(
                 "CPython {}{build}: only what the process says of its own layouts is used, which is enough for threads \
-                 and their stacks.",
-                self.version
+                 and their stacks.{}",
+                self.version,
+                borrowed(self.in_order_of)
             ),
         );
         for thread in &self.threads {

@@ -3,6 +3,7 @@
 
 use exuvia::cpython::{PyVersion, embedded_tables};
 use exuvia::layout::Table;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -138,42 +139,112 @@ fn tables_are_listed_and_other_files_are_no_interpreters() {
     assert!(!output.status.success() && message.contains("Cargo.toml"), "{message}");
 }
 
-/// Where `_Py_DebugOffsets` has the size of `PyInterpreterState` (3.13 to 3.15).
+/// What `_Py_DebugOffsets` begins with, and where it has its release and the size of `PyInterpreterState` (3.13 to 3.15).
+const COOKIE: &[u8] = b"xdebugpy";
+const RELEASE: usize = 8;
 const INTERPRETER_SIZE: usize = 48;
+/// A release that is not known: 3.16.0.
+const LATER: u32 = 0x0310_00f0;
+
+/// Where in a core `_Py_DebugOffsets` is; code has the same bytes, with no release behind them.
+fn self_description(core: &[u8]) -> Option<usize> {
+    let is = |at: &usize| {
+        core[*at..].starts_with(COOKIE) && core[at + RELEASE + 3..].starts_with(&[3, 0, 0, 0, 0])
+    };
+    (0..core.len() - 64).step_by(8).find(is)
+}
+
+/// A copy of a core with some bytes changed.
+fn changed(core: &Path, change: impl FnOnce(&mut Vec<u8>)) -> (tempfile::TempDir, PathBuf) {
+    let mut bytes = exuvia::corefile::MappedFile::open(core).expect("a core").bytes().to_vec();
+    change(&mut bytes);
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("core");
+    std::fs::write(&path, bytes).expect("a core");
+    (directory, path)
+}
+
+/// The document of a command that cannot be done, and its message.
+fn failed(arguments: &[&dyn AsRef<std::ffi::OsStr>]) -> (serde_json::Value, String) {
+    let output = exuvia(arguments);
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    (serde_json::from_slice(&output.stdout).unwrap_or_default(), message)
+}
+
+/// Function, file and line of each frame, by thread.
+fn stacks(threads: &serde_json::Value) -> BTreeMap<u64, Vec<serde_json::Value>> {
+    let stack = |thread: &serde_json::Value| {
+        let frames = thread["frames"].as_array().expect("frames").iter();
+        let frames = frames.map(|frame| serde_json::json!([frame["function"], frame["file"], frame["line"]]));
+        (thread["native_id"].as_u64().expect("a thread"), frames.collect())
+    };
+    threads["threads"].as_array().expect("threads").iter().map(stack).collect()
+}
 
 #[test]
 fn a_build_that_no_layouts_fit_still_tells_its_stacks() {
     let mut compared = 0;
     for (core, table) in fixtures() {
         let file = exuvia::corefile::MappedFile::open(&core).expect("a core");
-        let mut bytes = file.bytes().to_vec();
-        let cookies: Vec<usize> =
-            (0..bytes.len() - 8).step_by(8).filter(|&at| &bytes[at..at + 8] == b"xdebugpy").collect();
-        let [cookie] = cookies.as_slice() else { continue };
-        bytes[cookie + INTERPRETER_SIZE] ^= 8;
-        let directory = tempfile::tempdir().expect("a directory");
-        let patched = directory.path().join("core");
-        std::fs::write(&patched, bytes).expect("a patched core");
+        let Some(at) = self_description(file.bytes()) else { continue };
+        let expected = stacks(&answer("threads", &[&core, &"--layout", &table]).expect("threads"));
+        assert!(!expected.is_empty());
 
-        let output = exuvia(&[&"threads", &"--json", &"--core-only", &patched]);
-        let message = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(2), "{message}");
+        let (_directory, resized) = changed(&core, |bytes| bytes[at + INTERPRETER_SIZE] ^= 8);
+        let (document, message) = failed(&[&"threads", &"--json", &"--core-only", &resized]);
         assert!(message.contains("no embedded layout table"), "{message}");
-        let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a document");
-        let expected = answer("threads", &[&core, &"--layout", &table]).expect("threads");
-        let frames = |threads: &serde_json::Value| -> Vec<serde_json::Value> {
-            let frames = threads["threads"][0]["frames"].as_array().expect("frames");
-            frames
-                .iter()
-                .map(|frame| serde_json::json!([frame["function"], frame["file"], frame["line"]]))
-                .collect()
-        };
-        let known = frames(&expected);
-        assert!(!known.is_empty());
-        assert_eq!(frames(&document["result"]), known, "{}", core.display());
+        assert_eq!(document["result"]["in_order_of"], serde_json::Value::Null);
+        assert_eq!(stacks(&document["result"]), expected, "{}", core.display());
+
+        let later = |bytes: &mut Vec<u8>| bytes[at + RELEASE..][..4].copy_from_slice(&LATER.to_le_bytes());
+        let (_directory, unknown) = changed(&core, later);
+        let (document, message) = failed(&[&"threads", &"--json", &"--core-only", &unknown]);
+        assert!(message.contains("CPython 3.16.0 is not supported"), "{message}");
+        let minor = document["result"]["in_order_of"].as_str().expect("a release");
+        assert!(
+            read(&table).header_value("python").is_some_and(|python| python.starts_with(minor)),
+            "{minor}"
+        );
+        assert_eq!(stacks(&document["result"]), expected, "{}", core.display());
+        let (document, _) = failed(&[&"info", &"--json", &"--core-only", &unknown]);
+        let outline = &document["result"]["python_outline"];
+        assert_eq!(document["result"]["python"], serde_json::Value::Null);
+        assert_eq!(
+            [&outline["version"], &outline["threads"]],
+            [&serde_json::json!("3.16.0"), &expected.len().into()]
+        );
+        let (_, message) = failed(&[&"types", &"--core-only", &unknown]);
+        assert!(message.contains("`exuvia threads` tells its stacks"), "{message}");
         compared += 1;
     }
-    assert!(compared > 0, "no committed core has _Py_DebugOffsets");
+    assert!(compared > 3, "{compared} committed cores have _Py_DebugOffsets");
+}
+
+#[test]
+fn a_release_that_is_not_known_is_not_taken_for_another_with_its_layouts() {
+    let mut compared = 0;
+    for (core, table) in fixtures() {
+        let release = read(&table).header_value("python").and_then(PyVersion::parse).expect("a release");
+        let (_directory, later) = changed(&core, |bytes| {
+            for word in bytes.as_chunks_mut::<4>().0 {
+                if *word == release.0.to_le_bytes() {
+                    *word = LATER.to_le_bytes();
+                }
+            }
+        });
+        for command in ["info", "types"] {
+            let (document, message) =
+                failed(&[&command, &"--json", &"--core-only", &later, &"--layout", &table]);
+            assert!(message.contains("CPython 3.16.0 is not supported"), "{message}");
+            if command == "info" {
+                assert!(document["result"]["python_problem"].is_string());
+                assert!(document["result"]["threads"].as_u64() > Some(0));
+            }
+        }
+        compared += 1;
+    }
+    assert!(compared > 0, "fixtures/cores has no cores");
 }
 
 /// Every interpreter with debug information that is found; `EXUVIA_EXPECT` says which must be.

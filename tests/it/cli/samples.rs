@@ -6,7 +6,9 @@ use exuvia::report::coverage::{
 };
 use exuvia::report::cycles::{CyclesReport, EdgeLine, GroupLine, InterpreterLine, StepLine, TypeCount};
 use exuvia::report::header::ObjectHeader;
-use exuvia::report::info::{InfoReport, InterpreterRow, LayoutRow, ModuleRow, PythonIdentity};
+use exuvia::report::info::{
+    InfoReport, InterpreterRow, LayoutRow, ModuleRow, OutlineIdentity, PythonIdentity,
+};
 use exuvia::report::objects::{ObjectFilter, ObjectsReport, TypeLine};
 use exuvia::report::outline::{OutlineFrameRow, OutlineReport, OutlineThreadRow};
 use exuvia::report::overview::{
@@ -190,6 +192,12 @@ fn info() -> InfoReport {
             types: 1,
         }),
         python_problem: Some(text("none")),
+        python_outline: Some(OutlineIdentity {
+            version: text("3.16.0"),
+            free_threaded: false,
+            in_order_of: Some("3.15"),
+            threads: 1,
+        }),
         modules_total: 1,
         modules: vec![ModuleRow {
             path: text("/usr/bin/python3"),
@@ -340,6 +348,7 @@ fn outline() -> OutlineReport {
         problem: text("no layouts"),
         version: text("3.16.0"),
         free_threaded: false,
+        in_order_of: Some("3.15"),
         threads_total: 1,
         threads: vec![OutlineThreadRow {
             interpreter: 0,
