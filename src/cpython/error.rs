@@ -10,7 +10,7 @@ pub enum PythonError {
     /// No mapped module has the symbol `_PyRuntime`.
     #[error(
         "no CPython was found in this core: none of its {modules} mapped files with a readable symbol table has the \
-         symbol _PyRuntime; if its executable or libpython lies elsewhere, name it with --exe or --sysroot{hint}"
+         symbol _PyRuntime, which 3.7 and later have; if its executable or libpython lies elsewhere, name it with --exe or --sysroot{hint}"
     )]
     NoRuntime {
         /// Files whose symbols could be read.

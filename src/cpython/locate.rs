@@ -3,6 +3,7 @@
 //! Knows symbol tables, the symbols of layout tables, and what tells `_PyRuntime` from other memory; refuses to know
 //! what a symbol is for.
 
+use super::choice::FileNames;
 use super::layouts::Layouts;
 use super::words::ReadField;
 use super::{PythonError, own_data, type_flags};
@@ -88,6 +89,9 @@ pub(super) fn find_runtime(
     let other_build = |module: &&Module| table.is_some_and(|table| !describes(table, module));
     if let Some(module) = modules.iter().find(other_build) {
         hint.push_str(&format!("; the layout table is for another build of {}", module.name()));
+    }
+    if let Some(files) = FileNames::read(modules.iter().map(|module| module.name())) {
+        hint.push_str(&format!("; the names of its files are those of CPython {}", files.minor));
     }
     Err(PythonError::NoRuntime { modules: modules.len() - missing.len(), hint })
 }
