@@ -3,7 +3,7 @@
 //! Knows which objects it stops tracking in which order, and what it takes for alive because of uncounted references from
 //! evaluation stacks, and which ones a collection under way holds itself. The rest is trial deletion, as in all builds.
 
-use crate::cpython::{Runtime, StackHold, TypeId, uncounted_on_stack};
+use crate::cpython::{Runtime, StackHold, TypeId, type_flags, uncounted_on_stack};
 use crate::graph::{EdgeKind, NodeSet};
 use crate::heap::{HeapGraph, ObjectId, ObjectTable};
 
@@ -16,14 +16,16 @@ pub fn untracked(
     graph: &HeapGraph,
     unreachable: &NodeSet,
 ) -> NodeSet {
-    let of_symbol = |name| runtime.symbol(name).and_then(|address| runtime.types.id_of(address));
     let mut visit = Visit {
         runtime,
         objects,
         graph,
         unreachable,
-        tuple: of_symbol("PyTuple_Type"),
-        dict: of_symbol("PyDict_Type").filter(|_| runtime.semantics.collector_untracks_dicts),
+        tuple: runtime.types.first_with(type_flags::TUPLE_SUBCLASS),
+        dict: runtime
+            .types
+            .first_with(type_flags::DICT_SUBCLASS)
+            .filter(|_| runtime.semantics.collector_untracks_dicts),
         untracked: NodeSet::new(objects.len()),
     };
     let mut order: Vec<u32> = unreachable.iter().filter(|&node| visit.may_be_untracked(node)).collect();

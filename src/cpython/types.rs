@@ -210,6 +210,15 @@ impl TypeTable {
         }
     }
 
+    /// The builtin type whose subclasses have `flag` among their flags, such as [`type_flags::TUPLE_SUBCLASS`]: the one
+    /// that has the flag and whose base has not.
+    pub fn first_with(&self, flag: u64) -> Option<TypeId> {
+        let has_flag = |info: &TypeInfo| info.flags & flag != 0;
+        self.iter()
+            .find(|(_, info)| has_flag(info) && !self.of(info.base).is_some_and(has_flag))
+            .map(|(id, _)| id)
+    }
+
     /// Adds types met only later, such as those whose instances the collector never sees.
     pub fn extend(&mut self, runtime: &Runtime<'_>, candidates: impl IntoIterator<Item = Address>) {
         let mut search = TypeSearch { runtime, known: FxHashSet::default(), pending: Vec::new() };

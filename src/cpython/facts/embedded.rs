@@ -33,8 +33,11 @@ const EMBEDDED: &[Embedded] = embedded![
     "3.11" "3.11" 16,
     "3.12" "3.12" 16,
     "3.13" "3.13" 16,
+    "3.13-free-threaded" "3.13" 32,
     "3.14" "3.14" 16,
+    "3.14-free-threaded" "3.14" 32,
     "3.15" "3.15" 16,
+    "3.15-free-threaded" "3.15" 32,
 ];
 
 /// The facts for builds of the minor release of `version` whose object headers have `header` bytes; none for others.

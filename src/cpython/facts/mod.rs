@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! static 9c1f0a33d2e84b57 12 list_iterator       fingerprint and order of a type made in C (see `identity`)
-//! visit 88 8,24,-24 _io.FileIO                   tp_basicsize; members its tp_traverse visits; -24: the managed dict
+//! visit 88 8,24,-24 _io.FileIO                   tp_basicsize; members its tp_traverse visits; below 0: the managed dict
 //! hold 48 16,24;25:40 _foo.Thing                 members that instances own, without a tp_traverse; 25 tells of 40
 //! state 96 0,8,16 _io                            m_size; members of the module's state that m_traverse visits
 //! ```
@@ -27,9 +27,6 @@ use crate::layout::Table;
 use identity::Identity;
 use rustc_hash::FxHashMap;
 use std::fmt::{self, Display};
-
-/// Offset that stands for the attribute dict in front of an object.
-const MANAGED_DICT: i32 = -24;
 
 /// Structs by name; of one name there may be several, of different sizes, as patch releases add members.
 type ByName<T> = FxHashMap<Box<str>, Vec<T>>;
@@ -128,7 +125,7 @@ impl Facts {
     /// `type_at` is where an object has its type.
     fn visited(&self, name: &str, size: u64, type_at: u32) -> Option<Walk> {
         let members = self.visits.get(name)?.iter().find(|members| members.size == size)?;
-        let kind = WalkKind::Recorded { managed_dict: members.offsets.contains(&MANAGED_DICT) };
+        let kind = WalkKind::Recorded { managed_dict: has_managed_dict(&members.offsets) };
         Some(Walk { fields: members.fields(EdgeKind::Visited, Some(type_at)), kind })
     }
 
@@ -163,6 +160,11 @@ impl Facts {
         let members = self.states.get(name)?.iter().find(|members| members.size == size)?;
         Some(members.offsets.iter().filter_map(|&offset| u32::try_from(offset).ok()))
     }
+}
+
+/// Whether one of the offsets lies in front of the object, where the attribute dict is: 24 bytes, or 8 without a GC head.
+fn has_managed_dict(offsets: &[i32]) -> bool {
+    offsets.iter().any(|&offset| offset < 0)
 }
 
 /// Adds what is not known yet.

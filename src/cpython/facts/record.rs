@@ -4,7 +4,7 @@
 //! nothing; so a visit tells the member. What then depends on a member's value, or reads beyond the members, is no fact.
 //! Every fact is compared with the code's own answer for the objects that the process has. Refuses to know any type.
 
-use super::{Facts, Held, MANAGED_DICT, Members, note};
+use super::{Facts, Held, Members, has_managed_dict, note};
 use crate::corefile::Address;
 use crate::cpython::references::{Stage, follow_code};
 use crate::cpython::types::{TypeInfo, WalkKind, traversal_owner};
@@ -124,7 +124,7 @@ fn agrees(
     offsets: &[i32],
 ) -> bool {
     // Attributes outside a dict are visited one by one; how is known for every release.
-    if offsets.contains(&MANAGED_DICT) {
+    if has_managed_dict(offsets) {
         return true;
     }
     let real = Stage::none(runtime);

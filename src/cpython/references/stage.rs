@@ -14,8 +14,6 @@ const TARGETS: Address = 0x7e00_0000_0000_0000;
 const STRIDE: u64 = 1 << 16;
 /// Bytes in front of a stand-in for an object: where attributes are kept from 3.11 on, and the collector's links.
 const FRONT: u64 = 64;
-/// Offset of the word in front of an object that leads to its attributes as a dict (3.11 and later).
-const DICT: i32 = -24;
 
 /// A struct laid out over the memory of a process.
 #[derive(Clone, Debug)]
@@ -93,7 +91,8 @@ impl<'r, 'core> Stage<'r, 'core> {
         let header = &self.runtime.header;
         Some(match (self.word, self.type_) {
             (Some((known, value)), _) if i64::from(known) == offset => value,
-            (_, Some(_)) if offset < 0 && offset != i64::from(DICT) => 0,
+            // Of the words in front only the one that leads to the attributes as a dict is filled (3.11 and later).
+            (_, Some(_)) if offset < 0 && offset.unsigned_abs() != self.runtime.semantics.dict_slot() => 0,
             (_, Some(type_)) if offset == i64::from(header.type_at) => type_,
             (_, Some(_)) if offset >= 0 && offset < i64::from(header.size) => 1,
             _ => TARGETS.wrapping_add((place / 8).wrapping_mul(STRIDE)),
