@@ -14,6 +14,8 @@ pub struct Origin {
     pub build: String,
     /// What the environment had besides `PYTHONHASHSEED`.
     pub environment: BTreeMap<String, String>,
+    /// The program that was run.
+    pub scenario: String,
     /// The root file system the interpreter was run in, if not ours.
     pub root: Option<PathBuf>,
 }

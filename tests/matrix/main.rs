@@ -8,6 +8,7 @@ mod cells;
 mod debug_files;
 mod oracle;
 mod proofs;
+mod sources;
 mod without;
 
 use cells::Origin;
@@ -51,6 +52,7 @@ fn main() {
         for files in [Files::Stripped, Files::Absent] {
             trials.extend(trial_without(files, directory.clone()));
         }
+        trials.extend(trial_of_sources(directory.clone()));
         trials.extend(trial("live", directory));
     }
     trials.extend(debug_files::trials());
@@ -106,4 +108,16 @@ fn trial_without(files: Files, directory: PathBuf) -> Option<Trial> {
         let oracle = Oracle::new(directory.join("oracle"));
         without::prove(&directory.join("core"), &oracle, files, &search(&origin)).map_err(Into::into)
     }))
+}
+
+/// The trial of every source of layouts, for one core of each cell: that with most types, or, of a cell that differs from
+/// another in its environment alone, the smallest.
+fn trial_of_sources(directory: PathBuf) -> Option<Trial> {
+    let origin = Origin::of(&directory)?;
+    let chosen = if origin.environment.is_empty() { "service" } else { "bare" };
+    (origin.scenario == chosen).then(|| {
+        Trial::test(format!("layouts::{}", name_of(&directory)), move || {
+            sources::prove(&directory.join("core"), &search(&origin), &origin.minor()).map_err(Into::into)
+        })
+    })
 }
