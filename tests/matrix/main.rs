@@ -6,6 +6,7 @@
 
 mod cells;
 mod debug_files;
+mod document;
 mod oracle;
 mod proofs;
 mod sources;
@@ -32,7 +33,7 @@ fn main() {
     let temporary = tempfile::tempdir().expect("a temporary directory");
     let live = match std::env::var_os("EXUVIA_LIVE") {
         Some(directory) => PathBuf::from(directory),
-        None if arguments.list => PathBuf::new(),
+        None if arguments.list || document::is_update() => PathBuf::new(),
         None => {
             make_live(root, temporary.path());
             temporary.path().to_owned()
@@ -56,6 +57,7 @@ fn main() {
         trials.extend(trial("live", directory));
     }
     trials.extend(debug_files::trials());
+    trials.push(document::trial(root));
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop(temporary);
     conclusion.exit();

@@ -118,7 +118,7 @@ struct View<'v, 'core> {
 
 /// Types made in C whose `tp_traverse` goes beyond the members of their structs, by what it does. Without code their
 /// references are those that a scan of their memory can tell, marked as inferred, and coverage says so.
-const BEYOND_MEMBERS: &[(&str, &str)] = &[
+pub const BEYOND_MEMBERS: &[(&str, &str)] = &[
     ("module", "m_traverse of modules whose state holds arrays or other structs"),
     ("PyCapsule", "calls the function that the capsule brings along"),
     ("_ctypes.PyCArrayType", "the struct behind the type object"),
@@ -153,7 +153,7 @@ const BEYOND_MEMBERS: &[(&str, &str)] = &[
 
 /// Types of extension modules that are no part of a release's usual modules, as any extension's that was installed: no fact
 /// tells how they are traversed, so without code their references are those that a scan can tell, marked as inferred.
-const OF_EXTENSIONS: &[&str] = &[
+pub const OF_EXTENSIONS: &[&str] = &[
     "_testcapi.HeapCTypeWithManagedDict",
     "_testcapi.HeapCTypeWithManagedWeakref",
     "_testcapi.HeapGcCType",
@@ -162,11 +162,11 @@ const OF_EXTENSIONS: &[&str] = &[
 ];
 
 /// Of these, without files, only the object itself is measured: the size of an item stands in constant data of the program.
-const UNMEASURED: &[&str] = &["array.array"];
+pub const UNMEASURED: &[&str] = &["array.array"];
 
 /// Static types whose name stands in the constant data of a file that is not there, by why nothing else tells it: they are
 /// shown by where they were found.
-const UNNAMED: &[(&str, &str)] = &[
+pub const UNNAMED: &[(&str, &str)] = &[
     ("functools._lru_list_elem", "no base's subclasses name it until something asks for an attribute"),
     (
         "builtins.async_generator_asend",

@@ -45,7 +45,7 @@ fn unsafe_code_is_in_one_file() {
 }
 
 #[test]
-fn versions_are_compared_in_one_file() {
+fn versions_are_compared_in_two_files() {
     check(rules::version_comparison);
 }
 

@@ -33,8 +33,8 @@ const LONGEST: usize = 700;
 /// The one file with `unsafe` code.
 const UNSAFE: &str = "src/corefile/mapped_file.rs";
 
-/// The one file that knows what differs between versions.
-const SEMANTICS: &str = "src/cpython/semantics.rs";
+/// The one file that knows what differs between versions, and the reader of a struct that says nothing but its version.
+const VERSIONED: [&str; 2] = ["src/cpython/semantics.rs", "src/cpython/debug_offsets.rs"];
 
 fn offence(source: &Source, number: usize) -> String {
     let line = source.text.lines().nth(number - 1).unwrap_or_default();
@@ -149,12 +149,22 @@ pub fn unsafe_code(source: &Source) -> Vec<String> {
     }
 }
 
-/// Versions of Python are compared in one file. (The test kit compares versions of DWARF.)
+/// Versions of Python are compared in two files, and no others name one. (The test kit compares versions of DWARF.)
 pub fn version_comparison(source: &Source) -> Vec<String> {
-    match source.path == SEMANTICS {
+    match VERSIONED.contains(&source.path.as_str()) {
         true => Vec::new(),
-        false => lines(source, source.shipped_bare(), compares_a_version),
+        false => lines(source, source.shipped_bare(), |line| compares_a_version(line) || has_a_version(line)),
     }
+}
+
+/// Whether a number in `line` is a release as `PY_VERSION_HEX` has it: `0x030d_00f0`.
+fn has_a_version(line: &str) -> bool {
+    line.match_indices("0x03").any(|(at, start)| {
+        let rest = &line[at + start.len()..];
+        let digits = rest.chars().take_while(|&c| c.is_ascii_hexdigit() || c == '_');
+        let word = line[..at].ends_with(|c: char| c.is_alphanumeric());
+        !word && digits.filter(|&c| c != '_').count() == 6
+    })
 }
 
 fn compares_a_version(line: &str) -> bool {
@@ -319,13 +329,27 @@ mod tests {
 
     #[test]
     fn a_version_ladder_is_found() {
-        for line in ["if minor >= 12 {", "if self.version < (3, 12) {", "a.hex==0x030c0000", "minor != 13"] {
+        for line in [
+            "if minor >= 12 {",
+            "if self.version < (3, 12) {",
+            "a.hex==0x030c0000",
+            "minor != 13",
+            "a < 0x030d_00f0",
+        ] {
             assert_eq!(broken(version_comparison, "src/heap/a.rs", &format!("{line}\n")), 1, "{line}");
         }
-        for line in ["version: 3,", "fn minor(self) -> u8 {", "// minor >= 12", "if version == other {"] {
+        for line in [
+            "version: 3,",
+            "fn minor(self) -> u8 {",
+            "// minor >= 12",
+            "if version == other {",
+            "a = 0x0300 << 8;",
+        ] {
             assert_eq!(broken(version_comparison, "src/heap/a.rs", &format!("{line}\n")), 0, "{line}");
         }
-        assert_eq!(broken(version_comparison, SEMANTICS, "if minor >= 12 {\n"), 0);
+        for path in VERSIONED {
+            assert_eq!(broken(version_comparison, path, "if minor >= 12 {\n"), 0);
+        }
     }
 
     #[test]
