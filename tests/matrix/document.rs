@@ -4,7 +4,7 @@
 //! `EXUVIA_UPDATE=1 cargo test --test matrix document` writes it anew.
 
 use crate::cells::Origin;
-use crate::proofs;
+use crate::untold;
 use exuvia::cpython::{PyVersion, Support, embedded_tables};
 use libtest_mimic::Trial;
 use std::collections::{BTreeMap, BTreeSet};
@@ -192,23 +192,26 @@ impl Shown {
         }
         text.push_str(WITHOUT_FILES);
         let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for (name, reason) in proofs::BEYOND_MEMBERS {
+        for (name, reason) in untold::BEYOND_MEMBERS {
             reasons.entry(reason).or_default().push(name);
         }
         for (reason, names) in reasons {
             let _ = writeln!(text, "| {} | inferred | {reason} |", code(&names));
         }
+        for (module, reason) in untold::MODULES_BEYOND_MEMBERS {
+            let _ = writeln!(text, "| module `{module}` | inferred | {reason} |");
+        }
         let _ = writeln!(
             text,
             "| {} | inferred | of an extension that no fact tells of |",
-            code(proofs::OF_EXTENSIONS)
+            code(untold::OF_EXTENSIONS)
         );
         let _ = writeln!(
             text,
             "| {} | size without its items | the size of an item stands in the program |",
-            code(proofs::UNMEASURED)
+            code(untold::UNMEASURED)
         );
-        for (name, reason) in proofs::UNNAMED {
+        for (name, reason) in untold::UNNAMED {
             let _ = writeln!(text, "| `{name}` | shown by where it was found | {reason} |");
         }
         text

@@ -10,6 +10,7 @@ mod document;
 mod oracle;
 mod proofs;
 mod sources;
+mod untold;
 mod without;
 
 use cells::Origin;

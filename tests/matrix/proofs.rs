@@ -1,6 +1,7 @@
 //! The proofs: what we decode from a core equals what its interpreter said of itself, as sets, without tolerance.
 
 use crate::oracle::{self, Oracle};
+use crate::untold;
 use exuvia::analysis::collect;
 use exuvia::corefile::{Inputs, SearchOptions, ThreadNote};
 use exuvia::cpython::{
@@ -116,75 +117,6 @@ struct View<'v, 'core> {
     without_code: bool,
 }
 
-/// Types made in C whose `tp_traverse` goes beyond the members of their structs, by what it does. Without code their
-/// references are those that a scan of their memory can tell, marked as inferred, and coverage says so.
-pub const BEYOND_MEMBERS: &[(&str, &str)] = &[
-    ("module", "m_traverse of modules whose state holds arrays or other structs"),
-    ("PyCapsule", "calls the function that the capsule brings along"),
-    ("_ctypes.PyCArrayType", "the struct behind the type object"),
-    ("_ctypes.PyCFuncPtrType", "the struct behind the type object"),
-    ("_ctypes.PyCPointerType", "the struct behind the type object"),
-    ("_ctypes.PyCSimpleType", "the struct behind the type object"),
-    ("_ctypes.PyCStructType", "the struct behind the type object"),
-    ("_ctypes.UnionType", "the struct behind the type object"),
-    ("_elementtree._element_iterator", "a stack of elements"),
-    ("xml.etree.ElementTree.Element", "children in an array, attributes in a struct of their own"),
-    ("_multibytecodec.MultibyteIncrementalDecoder", "error handlers with a name are small numbers"),
-    ("_multibytecodec.MultibyteIncrementalEncoder", "error handlers with a name are small numbers"),
-    ("_multibytecodec.MultibyteStreamReader", "error handlers with a name are small numbers"),
-    ("_multibytecodec.MultibyteStreamWriter", "error handlers with a name are small numbers"),
-    ("MultibyteStreamReader", "error handlers with a name are small numbers"),
-    ("MultibyteStreamWriter", "error handlers with a name are small numbers"),
-    ("_pickle.Pickler", "the memo is a table in a struct of its own"),
-    ("_pickle.Unpickler", "the memo is an array"),
-    ("_queue.SimpleQueue", "items in a ring"),
-    ("_sre.SRE_Template", "items behind the object"),
-    ("datetime.IsoCalendarDate", "items of the tuple that it is"),
-    ("hamt_bitmap_node", "items behind the object"),
-    ("itertools._tee_dataobject", "an array with a count"),
-    ("pyexpat.xmlparser", "an array of handlers with its end marked"),
-    ("typing.ParamSpec", "3.13: which members are visited differs between patch releases"),
-    ("typing.TypeAliasType", "3.13: which members are visited differs between patch releases"),
-    ("typing.TypeVar", "3.13: which members are visited differs between patch releases"),
-    ("typing.TypeVarTuple", "3.13: which members are visited differs between patch releases"),
-    ("sqlite3.Cache", "a chain of nodes"),
-    ("sqlite3.Connection", "callbacks in structs of their own"),
-];
-
-/// Types of extension modules that are no part of a release's usual modules, as any extension's that was installed: no fact
-/// tells how they are traversed, so without code their references are those that a scan can tell, marked as inferred.
-pub const OF_EXTENSIONS: &[&str] = &[
-    "_testcapi.HeapCTypeWithManagedDict",
-    "_testcapi.HeapCTypeWithManagedWeakref",
-    "_testcapi.HeapGcCType",
-    "xxlimited.Xxo",
-    "xxlimited_35.Xxo",
-];
-
-/// Of these, without files, only the object itself is measured: the size of an item stands in constant data of the program.
-pub const UNMEASURED: &[&str] = &["array.array"];
-
-/// Static types whose name stands in the constant data of a file that is not there, by why nothing else tells it: they are
-/// shown by where they were found.
-pub const UNNAMED: &[(&str, &str)] = &[
-    ("functools._lru_list_elem", "no base's subclasses name it until something asks for an attribute"),
-    (
-        "builtins.async_generator_asend",
-        "3.8 and 3.9: as the next, and which is made ready first is up to the program",
-    ),
-    ("builtins.async_generator_athrow", "3.8 and 3.9: as the one before"),
-    ("_testcapi.ContainerNoGC", "of an extension module"),
-    ("builtins.MethClass", "of an extension module, _testcapi"),
-    ("builtins.MyList", "of an extension module, _testcapi"),
-    ("xxsubtype.spamdict", "of an extension module"),
-    ("xxsubtype.spamlist", "of an extension module"),
-];
-
-/// Whether the traversal of a type made in C is only known to its code.
-fn is_unfollowed(made_in_c: &str) -> bool {
-    BEYOND_MEMBERS.iter().any(|&(name, _)| name == made_in_c) || OF_EXTENSIONS.contains(&made_in_c)
-}
-
 impl View<'_, '_> {
     fn type_name(&self, address: u64) -> String {
         let type_ = self.runtime.space.field(address, self.runtime.layouts.object.type_).unwrap_or(0);
@@ -192,6 +124,12 @@ impl View<'_, '_> {
             .types
             .of(type_)
             .map_or_else(|| format!("<type {type_:#x}>"), |info| info.name.to_string())
+    }
+
+    /// `__name__` of the module object at `address`.
+    fn module_name(&self, address: u64) -> String {
+        let name = self.runtime.space.field(address, self.runtime.layouts.module.name).unwrap_or(0);
+        cpython::read_str(self.runtime, name, 100).unwrap_or_default()
     }
 
     /// Name of the first base of the type at `address` that no class statement made.
@@ -286,7 +224,7 @@ impl View<'_, '_> {
             let known_gap = self.without_code
                 && outcome.contains("Opaque")
                 && ours.iter().all(|id| theirs.contains(id))
-                && is_unfollowed(&self.made_in_c(type_));
+                && untold::is_unfollowed(&self.made_in_c(type_), &self.module_name(address));
             if ours != theirs && !known_gap {
                 let missing: Vec<String> =
                     theirs.iter().filter(|id| !ours.contains(id)).map(|&id| self.type_name(id)).collect();
@@ -296,7 +234,10 @@ impl View<'_, '_> {
                     "{address:#x}: {} for {}, missing {missing:?}, surplus {surplus:?}, {outcome}, made in C: {}",
                     ours.len(),
                     theirs.len(),
-                    self.made_in_c(type_)
+                    match self.made_in_c(type_).as_str() {
+                        "module" => format!("module {}", self.module_name(address)),
+                        made_in_c => made_in_c.to_owned(),
+                    }
                 ));
             }
         }
@@ -310,33 +251,32 @@ impl View<'_, '_> {
         let names = oracle.types();
         let objects = &self.census.objects;
         let mut wrong = BTreeMap::<String, Vec<String>>::new();
+        let hidden = match self.without_code && self.census.allocator == AllocatorKind::Malloc {
+            true => self.behind_opaque_objects(oracle),
+            false => BTreeSet::new(),
+        };
         for object in oracle.objects() {
             let said = names.get(&object.type_).map_or("?", |name| name.name.as_str());
             let mut note = |what: String| {
                 wrong.entry(said.to_owned()).or_default().push(format!("{:#x}: {what}", object.address));
             };
             let Some(id) = objects.find(object.address) else {
-                // malloc keeps no list: what only an object that could not be followed refers to is not found, and
-                // coverage says that counts are lower bounds.
-                if self.without_code
-                    && self.census.allocator == AllocatorKind::Malloc
-                    && self.census.gaps.opaque_objects > 0
-                {
-                    continue;
+                // malloc keeps no list: what only objects that could not be followed refer to is not found, and coverage
+                // says that counts are lower bounds.
+                if !hidden.contains(&object.address) {
+                    note("not in the census".to_owned());
                 }
-                note("not in the census".to_owned());
                 continue;
             };
             let info = self.runtime.types.get(objects.type_id(id));
-            let unnamed = self.without_code
-                && info.name.starts_with("<static type")
-                && UNNAMED.iter().any(|&(name, _)| name == said);
+            let unnamed =
+                self.without_code && info.name.starts_with("<static type") && untold::is_unnamed(said);
             if info.address != object.type_ || (*info.name != *said && !unnamed) {
                 note(format!("is a {}", info.name));
             }
             // 2^64-1: sys.getsizeof itself failed.
             let unmeasured =
-                self.without_code && objects.size(id) < object.size && UNMEASURED.contains(&said);
+                self.without_code && objects.size(id) < object.size && untold::is_unmeasured(said);
             if object.size != u64::MAX && objects.size(id) != object.size && !unmeasured {
                 note(format!("{} bytes, not {}", objects.size(id), object.size));
             }
@@ -344,6 +284,24 @@ impl View<'_, '_> {
         let lines =
             wrong.iter().map(|(name, all)| format!("{} × {name}, first {}", all.len(), all[0])).collect();
         differences.all("objects, by type", lines);
+    }
+
+    /// What an object that could not be followed refers to, as the interpreter said, or what only that leads to.
+    fn behind_opaque_objects(&self, oracle: &Oracle) -> BTreeSet<u64> {
+        let objects = &self.census.objects;
+        let referents: BTreeMap<u64, Vec<u64>> = oracle.referents().into_iter().collect();
+        let is_opaque = |&&address: &&u64| {
+            let type_ = self.runtime.space.field(address, self.runtime.layouts.object.type_).unwrap_or(0);
+            untold::is_unfollowed(&self.made_in_c(type_), &self.module_name(address))
+        };
+        let mut pending: Vec<u64> = referents.keys().filter(is_opaque).copied().collect();
+        let mut hidden = BTreeSet::new();
+        while let Some(address) = pending.pop() {
+            let targets = referents.get(&address).into_iter().flatten().copied();
+            let lost = targets.filter(|&target| objects.find(target).is_none());
+            pending.extend(lost.filter(|&target| hidden.insert(target)));
+        }
+        hidden
     }
 
     /// All objects that a build with trace-refs has on the list that `sys.getobjects()` shows are found, and nothing of

@@ -6,7 +6,8 @@
 //! static 9c1f0a33d2e84b57 12 list_iterator       fingerprint and order of a type made in C (see `identity`)
 //! visit 88 8,24,-24 _io.FileIO                   tp_basicsize; members its tp_traverse visits; below 0: the managed dict
 //! hold 48 16,24;25:40 _foo.Thing                 members that instances own, without a tp_traverse; 25 tells of 40
-//! state 96 0,8,16 _io                            m_size; members of the module's state that m_traverse visits
+//! state 96 0,8,16 _foo                           m_size; members of the module's state that m_traverse visits
+//! state 208 8,16;0 io                            the same, none of which it visits while the member at 0 is 0
 //! ```
 //!
 //! Refuses to know what a process did: facts speak of types and C structs, which are alike in all builds of a release
@@ -21,7 +22,7 @@ pub use identity::StaticNames;
 use super::shapes::FieldEdge;
 use super::types::{Walk, WalkKind};
 use super::{PyVersion, Runtime};
-use crate::corefile::{Address, ModuleStatus};
+use crate::corefile::{Address, AddressSpace, ModuleStatus, ReadError};
 use crate::graph::EdgeKind;
 use crate::layout::Table;
 use identity::Identity;
@@ -37,7 +38,7 @@ pub struct Facts {
     statics: Vec<Identity>,
     visits: ByName<Members>,
     holds: ByName<Held>,
-    states: ByName<Members>,
+    states: ByName<State>,
 }
 
 /// Members of a struct of a certain size, by offset.
@@ -53,6 +54,14 @@ struct Held {
     members: Members,
     /// A byte that is not 0 where the member after it exists.
     optional: Option<(u32, u32)>,
+}
+
+/// Members of a module's state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct State {
+    members: Members,
+    /// A member, of 4 bytes, that is 0 while none of them is visited.
+    guard: Option<i32>,
 }
 
 impl Facts {
@@ -84,7 +93,7 @@ impl Facts {
                 name: name.into(),
             }),
             "visit" => note(&mut self.visits, name, Members::parse(first, second)?),
-            "state" => note(&mut self.states, name, Members::parse(first, second)?),
+            "state" => note(&mut self.states, name, State::parse(first, second)?),
             "hold" => note(&mut self.holds, name, Held::parse(first, second)?),
             _ => {}
         }
@@ -107,7 +116,7 @@ impl Facts {
             .map(|known| format!("static {:016x} {} {}", known.fingerprint, known.order, known.name))
             .chain(all(&self.visits).map(|(name, members)| format!("visit {members} {name}")))
             .chain(all(&self.holds).map(|(name, held)| format!("hold {held} {name}")))
-            .chain(all(&self.states).map(|(name, members)| format!("state {members} {name}")))
+            .chain(all(&self.states).map(|(name, state)| format!("state {state} {name}")))
             .collect();
         lines.sort_unstable();
         lines
@@ -117,7 +126,7 @@ impl Facts {
     fn pass_on(&mut self, told: &Self) {
         told.statics.iter().cloned().for_each(|known| self.note_static(known));
         all(&told.visits).for_each(|(name, members)| note(&mut self.visits, name, members.clone()));
-        all(&told.states).for_each(|(name, members)| note(&mut self.states, name, members.clone()));
+        all(&told.states).for_each(|(name, state)| note(&mut self.states, name, state.clone()));
         all(&told.holds).for_each(|(name, held)| note(&mut self.holds, name, held.clone()));
     }
 
@@ -155,10 +164,27 @@ impl Facts {
         Some(Walk { fields: held.members.fields(EdgeKind::Owned, None), kind })
     }
 
-    /// Offsets of the references in the state of the module called `name`, of `size` bytes.
-    pub(super) fn state(&self, name: &str, size: u64) -> Option<impl Iterator<Item = u32> + '_> {
-        let members = self.states.get(name)?.iter().find(|members| members.size == size)?;
-        Some(members.offsets.iter().filter_map(|&offset| u32::try_from(offset).ok()))
+    /// Offsets of the references in the state, at `address` and of `size` bytes, of the module called `name`.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub(super) fn state(
+        &self,
+        space: &AddressSpace<'_>,
+        name: &str,
+        address: Address,
+        size: u64,
+    ) -> Result<Option<impl Iterator<Item = u32> + '_>, ReadError> {
+        let fitting = |known: &&State| known.members.size == size;
+        let Some(known) = self.states.get(name).and_then(|all| all.iter().find(fitting)) else {
+            return Ok(None);
+        };
+        let visited = match known.guard {
+            Some(guard) => space.read_u32(address.wrapping_add_signed(i64::from(guard)))? != 0,
+            None => true,
+        };
+        let offsets = known.members.offsets.iter().filter(move |_| visited);
+        Ok(Some(offsets.filter_map(|&offset| u32::try_from(offset).ok())))
     }
 }
 
@@ -200,6 +226,24 @@ impl Display for Members {
         let offsets: Vec<String> = self.offsets.iter().map(i32::to_string).collect();
         let list = if offsets.is_empty() { "-".to_owned() } else { offsets.join(",") };
         write!(f, "{} {list}", self.size)
+    }
+}
+
+impl State {
+    /// `8,16` or, where a member says whether there is something to visit, `8,16;0`.
+    fn parse(size: &str, offsets: &str) -> Option<Self> {
+        let (offsets, guard) = match offsets.split_once(';') {
+            Some((offsets, guard)) => (offsets, Some(guard.parse().ok()?)),
+            None => (offsets, None),
+        };
+        Some(Self { members: Members::parse(size, offsets)?, guard })
+    }
+}
+
+impl Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.members)?;
+        self.guard.map_or(Ok(()), |guard| write!(f, ";{guard}"))
     }
 }
 
@@ -254,6 +298,7 @@ mod tests {
         let lines = [
             "hold 40 16,24;25:32 datetime.thing",
             "state 16 - _nothing",
+            "state 32 8,16;0 _guarded",
             "static 00000000000000ff 12 anext awaitable",
             "visit 88 8,24,-24 _io.FileIO",
         ];

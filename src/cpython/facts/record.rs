@@ -4,9 +4,9 @@
 //! nothing; so a visit tells the member. What then depends on a member's value, or reads beyond the members, is no fact.
 //! Every fact is compared with the code's own answer for the objects that the process has. Refuses to know any type.
 
-use super::{Facts, Held, Members, has_managed_dict, note};
+use super::{Facts, Held, Members, State, has_managed_dict, note};
 use crate::corefile::Address;
-use crate::cpython::references::{Stage, follow_code};
+use crate::cpython::references::{Stage, follow_code, module_traversal};
 use crate::cpython::types::{TypeInfo, WalkKind, traversal_owner};
 use crate::cpython::words::ReadField;
 use crate::cpython::{Runtime, dict_items, names, values};
@@ -85,19 +85,39 @@ fn unconditional(
     stage: &Stage<'_, '_>,
     entry: Address,
 ) -> Option<Box<[i32]>> {
+    guarded(runtime, code, stage, entry).and_then(|(offsets, guard)| guard.is_none().then_some(offsets))
+}
+
+/// The offsets visited on `stage`, and that of the word, if there is one, that must not be 0 for any to be visited; provided
+/// that a visit depends on nothing else but its own member being NULL.
+fn guarded(
+    runtime: &Runtime<'_>,
+    code: &mut CodeCache,
+    stage: &Stage<'_, '_>,
+    entry: Address,
+) -> Option<(Box<[i32]>, Option<i32>)> {
     let all = offsets_visited(runtime, code, stage, entry)?;
+    let mut guard = None;
     for offset in stage.members() {
         for value in [0, 1] {
             // A member may hold a small number in the place of an object (`errors` of the multibyte codecs): it is then
             // not visited, and no plain member.
             let expected = all.iter().copied().filter(|&known| known != offset || value != 0);
             let changed = offsets_visited(runtime, code, &stage.with(offset, value), entry)?;
-            if !changed.into_iter().eq(expected) {
+            if value == 0
+                && changed.is_empty()
+                && !all.is_empty()
+                && !all.contains(&offset)
+                && guard.is_none()
+            {
+                guard = Some(offset);
+            } else if !changed.into_iter().eq(expected) {
                 return None;
             }
         }
     }
-    all.windows(2).all(|pair| pair.first() != pair.last()).then(|| all.into_boxed_slice())
+    let once = all.windows(2).all(|pair| pair.first() != pair.last());
+    once.then(|| (all.into_boxed_slice(), guard))
 }
 
 /// Offsets of the members that the code at `entry` visits, ascending; `None` if it cannot be followed, or visits anything
@@ -161,18 +181,16 @@ fn record_states(runtime: &Runtime<'_>, code: &mut CodeCache, facts: &mut Facts)
     let (space, l) = (&runtime.space, &runtime.layouts);
     let Some(main) = runtime.interpreters.first() else { return };
     for (_, module) in dict_items(runtime, main.modules) {
-        let read = |address, field| space.field(address, field).unwrap_or(0);
-        let def = l.module.def.map_or(0, |field| read(module, field));
-        let traverse = if def == 0 { 0 } else { read(def, l.module_def.traverse) };
-        let size = if def == 0 { 0 } else { read(def, l.module_def.size_of_state) };
-        let name = read(module, l.module.name);
+        let Ok(Some((size, traverse))) = module_traversal(runtime, module) else { continue };
+        let size = u64::try_from(size).unwrap_or(0);
+        let name = space.field(module, l.module.name).unwrap_or(0);
         if traverse == 0 || size == 0 || size > MAX_SIZE || !values::is_str(runtime, name) {
             continue;
         }
         let Ok(name) = values::read_str(runtime, name, MAX_NAME) else { continue };
         let stage = Stage::state(runtime, module, size);
-        if let Some(offsets) = unconditional(runtime, code, &stage, traverse) {
-            note(&mut facts.states, &name, Members { size, offsets });
+        if let Some((offsets, guard)) = guarded(runtime, code, &stage, traverse) {
+            note(&mut facts.states, &name, State { members: Members { size, offsets }, guard });
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::machine::CodeCache;
 
 pub use cross_check::Disagreement;
 pub use frames::uncounted as uncounted_referents;
-pub(in crate::cpython) use native::follow_code;
+pub(in crate::cpython) use native::{follow_code, module_traversal};
 pub(in crate::cpython) use stage::Stage;
 
 /// One reference.

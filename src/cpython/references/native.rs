@@ -145,6 +145,29 @@ pub fn follow(
     Ok(())
 }
 
+/// Size of the state of the module at `object` and the function that traverses it, 0 if none does; `None` if it has no
+/// definition.
+pub(in crate::cpython) fn module_traversal(
+    runtime: &Runtime<'_>,
+    object: Address,
+) -> Result<Option<(i64, Address)>, ReadError> {
+    let (space, l) = (&runtime.space, &runtime.layouts);
+    // Since 3.15 the module itself knows, as it may have been made without a definition (PEP 793).
+    match (l.module.state_size, l.module.state_traverse, l.module.def) {
+        (Some(size), Some(traverse), _) => {
+            Ok(Some((space.signed(object, size)?, space.field(object, traverse)?)))
+        }
+        (_, _, Some(field)) => match space.field(object, field)? {
+            0 => Ok(None),
+            def => Ok(Some((
+                space.signed(def, l.module_def.size_of_state)?,
+                space.field(def, l.module_def.traverse)?,
+            ))),
+        },
+        _ => Ok(None),
+    }
+}
+
 /// The state of a C module (Objects/moduleobject.c, `module_traverse`; bpo-39824).
 pub fn module_state(
     runtime: &Runtime<'_>,
@@ -153,22 +176,15 @@ pub fn module_state(
     each: &mut impl FnMut(Referent),
 ) -> Result<(), Gap> {
     let (space, l) = (&runtime.space, &runtime.layouts);
-    // Since 3.15 the module itself knows, as it may have been made without a definition (PEP 793).
-    let (size, traverse) = match (l.module.state_size, l.module.state_traverse, l.module.def) {
-        (Some(size), Some(traverse), _) => (space.signed(object, size)?, space.field(object, traverse)?),
-        (_, _, Some(field)) => match space.field(object, field)? {
-            0 => return Ok(()),
-            def => (space.signed(def, l.module_def.size_of_state)?, space.field(def, l.module_def.traverse)?),
-        },
-        _ => return Ok(()),
-    };
+    let Some((size, traverse)) = module_traversal(runtime, object)? else { return Ok(()) };
     let state = space.field(object, l.module.state)?;
     if traverse == 0 || (size > 0 && state == 0) {
         return Ok(());
     }
     if !runtime.has_code(traverse) {
         let name = super::super::values::read_str(runtime, space.field(object, l.module.name)?, MAX_NAME)?;
-        if let Some(offsets) = u64::try_from(size).ok().and_then(|size| runtime.facts.state(&name, size)) {
+        let size = u64::try_from(size).unwrap_or(0);
+        if let Some(offsets) = runtime.facts.state(space, &name, state, size)? {
             for offset in offsets {
                 let target = space.read_u64(state.wrapping_add(u64::from(offset)))?;
                 emit(each, EdgeKind::Visited, target, Slot::ModuleState);
