@@ -10,7 +10,8 @@ use super::embedded::embedded_tables;
 use super::extracted::{FLAVOUR, PYTHON};
 use super::fit::{Misfit, fits};
 use super::layouts::Layouts;
-use crate::corefile::{Address, AddressSpace};
+use super::processor::adapted;
+use crate::corefile::{Address, AddressSpace, Machine};
 use crate::layout::{LayoutSource, Resolver, Table};
 
 /// Most tables whose failure a message describes.
@@ -25,6 +26,8 @@ pub struct Evidence {
     pub offsets: Option<DebugOffsets>,
     /// Size of `_PyRuntime` by the symbol table of its file.
     pub runtime_size: Option<u64>,
+    /// The processor, if it is another than tables are made on.
+    pub machine: Option<Machine>,
     /// Minor release and ABI flags by the names of mapped files.
     pub files: Option<FileNames>,
 }
@@ -85,7 +88,7 @@ impl Candidate {
             }
             let Ok(table) = embedded.table() else { continue };
             for number in 0..table.variants.len().max(1) {
-                let candidate = Self::of_variant(embedded.name, &table, number);
+                let candidate = Self::of_variant(embedded.name, &table, number, evidence.machine);
                 if evidence.sizes_admit(&candidate.table) {
                     candidates.push(candidate);
                 }
@@ -95,7 +98,7 @@ impl Candidate {
         candidates
     }
 
-    fn of_variant(name: &str, table: &Table, number: usize) -> Self {
+    fn of_variant(name: &str, table: &Table, number: usize, machine: Option<Machine>) -> Self {
         let made_from = table.header_value(PYTHON).unwrap_or_default().to_owned();
         let (first, last) = match table.variants.get(number) {
             Some(variant) => (variant.first.clone(), variant.last.clone()),
@@ -103,7 +106,12 @@ impl Candidate {
         };
         let releases = if first == last { first.clone() } else { format!("{first} to {last}") };
         let mut merged = table.variant(number);
-        merged.header.push(("name".to_owned(), format!("embedded table {name}, of {releases}")));
+        let mut described = format!("embedded table {name}, of {releases}");
+        if let Some(machine) = machine {
+            merged = adapted(merged, machine);
+            described.push_str(&format!(", adapted to {machine}"));
+        }
+        merged.header.push(("name".to_owned(), described));
         Self {
             name: format!("{name} ({releases})"),
             table: merged,

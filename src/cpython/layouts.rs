@@ -60,6 +60,7 @@ layouts! {
         modules: required("imports.modules" | "modules"),
         dict: optional("dict"),
         gil: optional("ceval.gil"),
+        own_gil: optional("_gil"),
         obmalloc: optional("obmalloc"),
         unique_ids: optional("unique_ids"),
         feature_flags: optional("feature_flags"),

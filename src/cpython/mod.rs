@@ -39,6 +39,7 @@ mod own_data;
 mod preview;
 mod printed;
 mod probe;
+mod processor;
 mod pymalloc;
 mod references;
 mod roots;

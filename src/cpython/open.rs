@@ -12,7 +12,7 @@ use super::{
     Facts, MemberNames, OutsideCounts, PyVersion, PythonError, Runtime, Semantics, StaticNames, Support,
     TypeTable, dict, gc, interpreter, version,
 };
-use crate::corefile::{Address, AddressSpace, Inputs};
+use crate::corefile::{Address, AddressSpace, Inputs, Machine};
 use crate::debuginfo::Binaries;
 use crate::layout::{Origin, Table};
 
@@ -56,6 +56,7 @@ impl<'core> Runtime<'core> {
             version: known_version,
             offsets: DebugOffsets::read(&space, address),
             runtime_size: binaries.symbols(module).and_then(|all| Some(all.find("_PyRuntime")?.size)),
+            machine: other_machine(&binaries),
             files,
         };
         let subject = Subject {
@@ -115,6 +116,11 @@ impl<'core> Runtime<'core> {
     }
 }
 
+/// The processor, if it is not the one that embedded tables are made on.
+fn other_machine(binaries: &Binaries<'_>) -> Option<Machine> {
+    Some(binaries.machine()).filter(|&machine| machine != Machine::X86_64)
+}
+
 /// Refuses releases whose algorithms are not known, whatever layouts there are.
 fn supported(version: PyVersion) -> Result<(), PythonError> {
     match version.support() {
@@ -130,7 +136,7 @@ fn by_embedded_tables(
     binaries: &Binaries<'_>,
     files: Option<FileNames>,
 ) -> Option<(usize, Address)> {
-    let evidence = Evidence { files, ..Evidence::default() };
+    let evidence = Evidence { files, machine: other_machine(binaries), ..Evidence::default() };
     Candidate::all(&evidence).into_iter().find_map(|candidate| {
         let (module, address) = find_runtime(inputs, space, binaries, Some(&candidate.table)).ok()?;
         candidate.prove(space, None, address).is_ok().then_some((module, address))
