@@ -17,6 +17,9 @@ use crate::layout::{LayoutSource, Resolver, Table};
 /// Most tables whose failure a message describes.
 const MAX_NAMED: usize = 4;
 
+/// The header's key for what an embedded table is called.
+const NAME: &str = "name";
+
 /// What is known of a build before any layout is.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
@@ -111,7 +114,7 @@ impl Candidate {
             merged = adapted(merged, machine);
             described.push_str(&format!(", adapted to {machine}"));
         }
-        merged.header.push(("name".to_owned(), described));
+        merged.header.push((NAME.to_owned(), described));
         Self {
             name: format!("{name} ({releases})"),
             table: merged,
@@ -150,6 +153,17 @@ impl Evidence {
         let by_offsets = self.offsets.as_ref().map(|offsets| offsets.free_threaded);
         self.minor().is_none_or(|known| known == minor)
             && by_offsets.is_none_or(|known| known == free_threaded)
+    }
+
+    /// The same of a process that turned out to be of this release.
+    pub fn with_version(&self, version: PyVersion) -> Self {
+        Self { version: Some(version), ..self.clone() }
+    }
+
+    /// Whether `table` is the likeliest of the embedded ones, or all that is known cannot tell.
+    pub fn prefers(&self, table: &Table) -> bool {
+        let likeliest = Candidate::all(self).into_iter().next();
+        likeliest.is_none_or(|candidate| candidate.table.header_value(NAME) == table.header_value(NAME))
     }
 
     fn sizes_admit(&self, table: &Table) -> bool {

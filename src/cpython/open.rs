@@ -36,6 +36,16 @@ impl<'core> Runtime<'core> {
         table: Option<&'core Table>,
         only: Option<Origin>,
     ) -> Result<Self, PythonError> {
+        Self::open_release(inputs, table, only, None)
+    }
+
+    /// As [`Self::open_with`], of the release `told` if the process' constants do not say which it is.
+    fn open_release(
+        inputs: &'core Inputs,
+        table: Option<&'core Table>,
+        only: Option<Origin>,
+        told: Option<PyVersion>,
+    ) -> Result<Self, PythonError> {
         let space = inputs.space();
         let binaries = Binaries::new(inputs);
         let files = FileNames::read(inputs.modules().iter().map(|module| module.name()));
@@ -47,8 +57,9 @@ impl<'core> Runtime<'core> {
         };
         let module_name = inputs.modules().get(module).map_or("", |module| module.name()).to_owned();
         let symbol = |name: &str| find_symbol(&binaries, table, module, name);
-        let known_version =
-            version::by_constant(&space, symbol("Py_Version")).or_else(|| stated_version(&space, address));
+        let known_version = version::by_constant(&space, symbol("Py_Version"))
+            .or_else(|| stated_version(&space, address))
+            .or(told);
         known_version.map_or(Ok(()), supported)?;
         // Not needed to read layouts and the dict of `sys`, which tells it where no constant does.
         let version = known_version.unwrap_or_default();
@@ -102,6 +113,12 @@ impl<'core> Runtime<'core> {
             .or_else(|| version::by_sys(&runtime))
             .ok_or_else(|| PythonError::NoVersion { module: runtime.module_name.clone() })?;
         supported(version)?;
+        // Tables of several patch releases may fit: that of the release which `sys` turns out to be is the right one.
+        if let (None, None, Some(used)) = (known_version, table, runtime.table.as_deref())
+            && !evidence.with_version(version).prefers(used)
+        {
+            return Self::open_release(inputs, table, only, Some(version));
+        }
         runtime.semantics = Semantics::new(version, &runtime.layouts);
         runtime.facts = Facts::of(table, version, runtime.header.size);
         runtime.interpreters = interpreter::read_all(&runtime)?;

@@ -373,17 +373,22 @@ impl Coverage {
     /// Once objects were counted, only types that have some matter.
     fn opaque(&self, python: &PythonCoverage) -> Option<String> {
         let names = python.opaque_type_names.join(", ");
+        // With the code of a traversal the references are exact, whether or not anything tells the layout.
+        let help = match self.modules.missing + self.modules.refused {
+            0 => "debug information of their extension modules (--debug-dir)",
+            _ => "the process' files, even stripped (--exe, --sysroot),",
+        };
         match &self.census {
             Some(census) if census.opaque_objects > 0 => Some(format!(
-                "the references of {} are guessed from their memory, as nothing tells their layout{}; debug information \
-                 of their extension modules (--debug-dir) would make them exact",
+                "the references of {} are guessed from their memory, as nothing tells their layout{}; {help} would make \
+                 them exact",
                 number::counted(census.opaque_objects, "object", false),
                 if names.is_empty() { String::new() } else { format!(" (among them {names})") }
             )),
             Some(_) => None,
             None if python.opaque_types > 0 => Some(format!(
-                "nothing tells the layout of {} types ({names}): references of their instances would be guessed; debug \
-                 information of their extension modules (--debug-dir) would make them exact",
+                "nothing tells the layout of {} types ({names}): references of their instances would be guessed; {help} \
+                 would make them exact",
                 python.opaque_types
             )),
             None => None,

@@ -8,7 +8,7 @@ use crate::cells::Origin;
 use crate::oracle::Oracle;
 use crate::proofs;
 use exuvia::corefile::{Inputs, SearchOptions};
-use exuvia::cpython::{Runtime, embedded_tables};
+use exuvia::cpython::{PyVersion, Runtime, embedded_tables};
 use exuvia::layout::Table;
 use std::path::Path;
 use std::process::Command;
@@ -51,7 +51,27 @@ pub fn prove(core: &Path, oracle: &Oracle, files: Files, search: &SearchOptions)
         Files::Absent => SearchOptions { core_only: true, ..SearchOptions::default() },
     };
     drop(whole);
+    if let (None, Some(origin)) = (&table, oracle.origin()) {
+        is_of_release(core, &options, &origin)?;
+    }
     proofs::prove_with(core, oracle, table.as_ref(), &options)
+}
+
+/// Several tables of one minor release may fit a process: the one that is used must be of its release.
+fn is_of_release(core: &Path, options: &SearchOptions, origin: &Origin) -> Result<(), String> {
+    let inputs = Inputs::open(core, options).map_err(|error| error.to_string())?;
+    let runtime = Runtime::open(&inputs, None).map_err(|error| error.to_string())?;
+    let used = runtime.layout_sources.iter().find_map(|source| source.rsplit_once(", of "));
+    let (_, releases) = used.ok_or("no embedded table was used")?;
+    let (first, last) = releases.split_once(" to ").unwrap_or((releases, releases));
+    let [first, last, own] = [first, last, origin.version.as_str()].map(PyVersion::parse);
+    let (Some(first), Some(last), Some(own)) = (first, last, own) else {
+        return Err(format!("{releases}: no releases"));
+    };
+    match own.lies_within(first, last) {
+        true => Ok(()),
+        false => Err(format!("{}: layouts of {releases} were used", origin.version)),
+    }
 }
 
 /// Whether an embedded layout table is for this minor release and flavour of build. A debug build of a release has the
