@@ -94,7 +94,7 @@ impl InstanceParts {
         Self {
             slots: slots.into_boxed_slice(),
             dict: match walk {
-                WalkKind::Recorded { managed_dict: true } => DictPlace::Managed,
+                WalkKind::Recorded { managed_dict: true, .. } => DictPlace::Managed,
                 _ => dict_place(runtime, type_, base),
             },
             type_edge,

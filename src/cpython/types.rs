@@ -136,6 +136,8 @@ pub enum WalkKind {
     Recorded {
         /// It visits the attribute dict in front of the object besides.
         managed_dict: bool,
+        /// Where as many items begin as `ob_size` says, all of which it visits.
+        items: Option<u32>,
     },
     /// The type's own `tp_traverse`, followed instruction by instruction.
     Machine,

@@ -24,7 +24,6 @@ pub const BEYOND_MEMBERS: &[(&str, &str)] = &[
     ("_queue.SimpleQueue", "items in a ring"),
     ("_sre.SRE_Template", "items behind the object"),
     ("datetime.IsoCalendarDate", "items of the tuple that it is"),
-    ("hamt_bitmap_node", "items behind the object"),
     ("itertools._tee_dataobject", "an array with a count"),
     ("pyexpat.xmlparser", "an array of handlers with its end marked"),
     ("typing.ParamSpec", "3.13: which members are visited differs between patch releases"),

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! static 9c1f0a33d2e84b57 12 list_iterator       fingerprint and order of a type made in C (see `identity`)
+//! visit 32 + hamt_bitmap_node                    the same: no member, but ob_size items behind the struct
 //! visit 88 8,24,-24 _io.FileIO                   tp_basicsize; members its tp_traverse visits; below 0: the managed dict
 //! hold 48 16,24;25:40 _foo.Thing                 members that instances own, without a tp_traverse; 25 tells of 40
 //! state 96 0,8,16 _foo                           m_size; members of the module's state that m_traverse visits
@@ -46,6 +47,8 @@ pub struct Facts {
 struct Members {
     size: u64,
     offsets: Box<[i32]>,
+    /// Behind the struct lie as many more as `ob_size` says.
+    items: bool,
 }
 
 /// Members that instances own without showing them to the collector.
@@ -134,7 +137,8 @@ impl Facts {
     /// `type_at` is where an object has its type.
     fn visited(&self, name: &str, size: u64, type_at: u32) -> Option<Walk> {
         let members = self.visits.get(name)?.iter().find(|members| members.size == size)?;
-        let kind = WalkKind::Recorded { managed_dict: has_managed_dict(&members.offsets) };
+        let items = members.items.then(|| u32::try_from(size)).transpose().ok()?;
+        let kind = WalkKind::Recorded { managed_dict: has_managed_dict(&members.offsets), items };
         Some(Walk { fields: members.fields(EdgeKind::Visited, Some(type_at)), kind })
     }
 
@@ -207,11 +211,15 @@ fn all<T>(by_name: &ByName<T>) -> impl Iterator<Item = (&str, &T)> {
 
 impl Members {
     fn parse(size: &str, offsets: &str) -> Option<Self> {
-        let offsets = match offsets {
-            "-" => Box::default(),
+        let (items, list) = match offsets.strip_suffix('+') {
+            Some(list) => (true, list.trim_end_matches(',')),
+            None => (false, offsets),
+        };
+        let offsets = match list {
+            "-" | "" => Box::default(),
             list => list.split(',').map(|offset| offset.parse().ok()).collect::<Option<_>>()?,
         };
-        Some(Self { size: size.parse().ok()?, offsets })
+        Some(Self { size: size.parse().ok()?, offsets, items })
     }
 
     fn fields(&self, kind: EdgeKind, type_at: Option<u32>) -> Box<[FieldEdge]> {
@@ -223,7 +231,8 @@ impl Members {
 
 impl Display for Members {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let offsets: Vec<String> = self.offsets.iter().map(i32::to_string).collect();
+        let mut offsets: Vec<String> = self.offsets.iter().map(i32::to_string).collect();
+        offsets.extend(self.items.then(|| "+".to_owned()));
         let list = if offsets.is_empty() { "-".to_owned() } else { offsets.join(",") };
         write!(f, "{} {list}", self.size)
     }
@@ -300,14 +309,18 @@ mod tests {
             "state 16 - _nothing",
             "state 32 8,16;0 _guarded",
             "static 00000000000000ff 12 anext awaitable",
+            "visit 32 + hamt_bitmap_node",
+            "visit 40 8,+ items",
             "visit 88 8,24,-24 _io.FileIO",
         ];
         let mut facts = Facts::default();
         facts.read(lines.into_iter());
         assert_eq!(facts.lines(), lines);
         let walk = facts.visited("_io.FileIO", 88, 8).expect("a walk");
-        assert_eq!(walk.kind, WalkKind::Recorded { managed_dict: true });
+        assert_eq!(walk.kind, WalkKind::Recorded { managed_dict: true, items: None });
         assert_eq!(walk.fields.iter().map(|field| field.offset).collect::<Vec<_>>(), [8, 24]);
+        let walk = facts.visited("items", 40, 8).expect("a walk");
+        assert_eq!(walk.kind, WalkKind::Recorded { managed_dict: false, items: Some(40) });
         assert!(facts.visited("_io.FileIO", 96, 8).is_none(), "a type of another size");
         let walk = facts.held("datetime.thing", 40).expect("a walk");
         assert_eq!(walk.kind, WalkKind::Optional { flag: 25, member: 32 });

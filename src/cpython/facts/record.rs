@@ -16,6 +16,10 @@ use rustc_hash::FxHashMap;
 
 /// Largest struct that is taken apart, in bytes.
 const MAX_SIZE: u64 = 4096;
+/// Bytes of an item that is a reference.
+const WORD: u64 = 8;
+/// Most items that a stand-in has.
+const MAX_ITEMS: u64 = 3;
 /// Objects of one type that a fact is compared with.
 const MAX_COMPARED: usize = 64;
 /// Instructions for one stand-in; a traversal without loops takes some hundred.
@@ -73,9 +77,36 @@ fn visited(
     objects: &[Address],
 ) -> Option<Members> {
     let stage = Stage::object(runtime, info.address, info.basicsize);
-    let offsets = unconditional(runtime, code, &stage, info.traverse)?;
-    let agrees = objects.iter().all(|&object| agrees(runtime, code, info, object, &offsets));
-    agrees.then_some(Members { size: info.basicsize, offsets })
+    let members = match unconditional(runtime, code, &stage, info.traverse) {
+        Some(offsets) => Members { size: info.basicsize, offsets, items: false },
+        None => items_visited(runtime, code, info)?,
+    };
+    let agrees = objects.iter().all(|&object| agrees(runtime, code, info, object, &members));
+    agrees.then_some(members)
+}
+
+/// The members of a struct with items behind it, if each item is a reference and visited, and of the struct nothing but the
+/// type.
+fn items_visited(runtime: &Runtime<'_>, code: &mut CodeCache, info: &TypeInfo) -> Option<Members> {
+    if info.itemsize != WORD {
+        return None;
+    }
+    let count_at = i32::try_from(runtime.layouts.var_object.ob_size.offset).ok()?;
+    let first = i32::try_from(info.basicsize).ok()?;
+    let mut visited_with = |count: u64| {
+        let size = info.basicsize.saturating_add(count * WORD);
+        let stage = Stage::object(runtime, info.address, size).with(count_at, count);
+        offsets_visited(runtime, code, &stage, info.traverse)
+    };
+    let fixed = visited_with(0)?;
+    for count in 1..=MAX_ITEMS {
+        let items = (0..count as i32).map(|index| first + index * WORD as i32);
+        if !visited_with(count)?.into_iter().eq(fixed.iter().copied().chain(items)) {
+            return None;
+        }
+    }
+    let type_only = fixed.iter().all(|&offset| u32::try_from(offset) == Ok(runtime.header.type_at));
+    type_only.then(|| Members { size: info.basicsize, offsets: fixed.into_boxed_slice(), items: true })
 }
 
 /// The offsets visited on `stage`, provided that a visit depends on nothing but its own member being NULL.
@@ -141,8 +172,9 @@ fn agrees(
     code: &mut CodeCache,
     info: &TypeInfo,
     object: Address,
-    offsets: &[i32],
+    members: &Members,
 ) -> bool {
+    let offsets = &members.offsets;
     // Attributes outside a dict are visited one by one; how is known for every release.
     if has_managed_dict(offsets) {
         return true;
@@ -150,10 +182,15 @@ fn agrees(
     let real = Stage::none(runtime);
     let Ok(visits) = follow_code(runtime, &real, code, info.traverse, object) else { return false };
     let mut theirs: Vec<Address> = visits.iter().map(|visit| visit.target).collect();
-    let members = offsets
+    let word = |address: Address| runtime.space.read_u64(address).unwrap_or(0);
+    let count = runtime.space.signed(object, runtime.layouts.var_object.ob_size).map_or(0, i64::unsigned_abs);
+    let items = (0..count.min(MAX_SIZE)).filter(|_| members.items);
+    let mut ours: Vec<Address> = offsets
         .iter()
-        .map(|&offset| runtime.space.read_u64(object.wrapping_add_signed(i64::from(offset))).unwrap_or(0));
-    let mut ours: Vec<Address> = members.filter(|&target| target != 0).collect();
+        .map(|&offset| word(object.wrapping_add_signed(i64::from(offset))))
+        .chain(items.map(|index| word(object.wrapping_add(members.size).wrapping_add(index * WORD))))
+        .filter(|&target| target != 0)
+        .collect();
     ours.sort_unstable();
     theirs.sort_unstable();
     ours == theirs
@@ -173,7 +210,7 @@ fn held(runtime: &Runtime<'_>, info: &TypeInfo) -> Option<Held> {
         _ => None,
     };
     let known = !offsets.is_empty() || optional.is_some();
-    known.then_some(Held { members: Members { size: info.basicsize, offsets }, optional })
+    known.then_some(Held { members: Members { size: info.basicsize, offsets, items: false }, optional })
 }
 
 /// The members that the `m_traverse` of each imported module visits of its state.
@@ -190,7 +227,7 @@ fn record_states(runtime: &Runtime<'_>, code: &mut CodeCache, facts: &mut Facts)
         let Ok(name) = values::read_str(runtime, name, MAX_NAME) else { continue };
         let stage = Stage::state(runtime, module, size);
         if let Some((offsets, guard)) = guarded(runtime, code, &stage, traverse) {
-            note(&mut facts.states, &name, State { members: Members { size, offsets }, guard });
+            note(&mut facts.states, &name, State { members: Members { size, offsets, items: false }, guard });
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{Referent, emit};
 use crate::corefile::{Address, ReadError};
 use crate::cpython::semantics::type_flags;
-use crate::cpython::types::static_parts;
+use crate::cpython::types::{TypeInfo, static_parts};
 use crate::cpython::values::REMOVED_HASH;
 use crate::cpython::words::{ReadField, at, word};
 use crate::cpython::{DictItems, DictTable, Runtime, Slot};
@@ -219,6 +219,28 @@ pub fn cfunction(runtime: &Runtime<'_>, object: Address, each: &mut impl FnMut(R
     };
     if has_class {
         emit(each, EdgeKind::Visited, space.field(object, class)?, Slot::Field("mm_class"));
+    }
+    Ok(())
+}
+
+/// The items behind an object's struct, from `first` on: as many as its `ob_size` says.
+pub fn items_behind(
+    runtime: &Runtime<'_>,
+    info: &TypeInfo,
+    object: Address,
+    first: u32,
+    each: &mut impl FnMut(Referent),
+) -> Result {
+    let (space, l) = (&runtime.space, &runtime.layouts);
+    let count = space.signed(object, l.var_object.ob_size)?.unsigned_abs();
+    for index in 0..count {
+        let Some(offset) =
+            u32::try_from(index).ok().and_then(|index| index.checked_mul(8)?.checked_add(first))
+        else {
+            break;
+        };
+        let target = space.read_u64(object.wrapping_add(u64::from(offset)))?;
+        emit(each, EdgeKind::Visited, target, Slot::Word { type_: info.address, offset });
     }
     Ok(())
 }

@@ -81,7 +81,10 @@ impl<'r, 'core> References<'r, 'core> {
             self.visit_fields(info, object, each)?;
         }
         match info.walk.kind {
-            WalkKind::Fixed | WalkKind::Recorded { .. } => Ok(()),
+            WalkKind::Fixed | WalkKind::Recorded { items: None, .. } => Ok(()),
+            WalkKind::Recorded { items: Some(first), .. } => {
+                Ok(containers::items_behind(self.runtime, info, object, first, each)?)
+            }
             WalkKind::Tuple => Ok(containers::tuple(self.runtime, object, each)?),
             WalkKind::StructSequence(items) => {
                 Ok(containers::struct_sequence(self.runtime, object, items, each)?)
