@@ -132,7 +132,7 @@ pub enum WalkKind {
         /// Offset of the member.
         member: u32,
     },
-    /// Members of which the same traversal in another process told (see [`super::facts`]).
+    /// Members of which the same traversal in another process told (`facts/`).
     Recorded {
         /// It visits the attribute dict in front of the object besides.
         managed_dict: bool,
