@@ -11,7 +11,7 @@ use super::names::tp_name;
 use super::references::{Attributes, managed_place};
 use super::semantics::type_flags;
 use super::stack_ref::StackRef;
-use super::types::{is_type, type_dict};
+use super::type_search::{is_type, type_dict};
 use super::values::{has_flag, read_str, tuple_items};
 use super::words::{ReadField, word};
 use super::{DictItems, DictTable, Runtime};

@@ -52,6 +52,7 @@ mod sources;
 mod stack_ref;
 mod statics;
 mod thread_name;
+mod type_search;
 mod types;
 mod values;
 pub mod version;
@@ -97,7 +98,8 @@ pub use semantics::{PyVersion, Semantics, Support, type_flags};
 pub use size::{SizeRule, object_size, size_of};
 pub use slot::Slot;
 pub use thread_name::thread_name;
-pub use types::{AllocationCounts, TypeId, TypeInfo, TypeTable, Walk, WalkKind, is_type};
+pub use type_search::is_type;
+pub use types::{AllocationCounts, TypeId, TypeInfo, TypeTable, Walk, WalkKind};
 pub use values::{read_bytes, read_int, read_str};
 pub use words::{ReadField, half, word};
 

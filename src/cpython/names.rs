@@ -2,7 +2,7 @@
 
 use super::Runtime;
 use super::semantics::type_flags;
-use super::types::type_dict;
+use super::type_search::type_dict;
 use super::values::{is_str, read_str};
 use super::words::ReadField;
 use crate::corefile::Address;

@@ -7,7 +7,7 @@ use super::debug_offsets::{DebugOffsets, stated_version};
 use super::landmarks::Landmarks;
 use super::locate::{find_runtime, find_symbol};
 use super::sources::{Subject, learn};
-use super::types::all_types;
+use super::type_search::all_types;
 use super::{
     Facts, MemberNames, OutsideCounts, PyVersion, PythonError, Runtime, Semantics, StaticNames, Support,
     TypeTable, dict, gc, interpreter, version,

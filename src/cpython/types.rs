@@ -7,19 +7,17 @@ use super::semantics::type_flags;
 use super::shapes::FieldEdge;
 use super::size::SizeRule;
 use super::size_modules::ModuleSize;
+use super::type_search::{MAX_BASES, all_types, more_types, type_dict};
 use super::words::{ReadField, at, word};
 use super::{PythonError, Runtime, instance::InstanceParts, values};
 use crate::corefile::Address;
 use crate::graph::EdgeKind;
 use crate::layout::{Field, Resolution};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 /// Dense number of a type, in order of its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TypeId(pub u32);
-
-/// More types than any process has; a longer table is damage.
-const MAX_TYPES: usize = 4_000_000;
 
 /// One type.
 #[derive(Clone, Debug)]
@@ -223,16 +221,7 @@ impl TypeTable {
 
     /// Adds types met only later, such as those whose instances the collector never sees.
     pub fn extend(&mut self, runtime: &Runtime<'_>, candidates: impl IntoIterator<Item = Address>) {
-        let mut search = TypeSearch { runtime, known: FxHashSet::default(), pending: Vec::new() };
-        search.known.extend(self.by_address.keys().copied());
-        for address in candidates {
-            search.add(address);
-        }
-        search.close();
-        let mut addresses: Vec<Address> =
-            search.known.into_iter().filter(|address| !self.by_address.contains_key(address)).collect();
-        addresses.sort_unstable();
-        for address in addresses {
+        for address in more_types(runtime, self.by_address.keys().copied(), candidates) {
             self.insert(runtime, address);
         }
     }
@@ -312,152 +301,6 @@ impl TypeTable {
         self.module_size_numbers.insert(function, number);
         number
     }
-}
-
-/// Addresses of the types of the objects on the collector's lists, and of all subclasses of `object`, ascending.
-pub(super) fn all_types(runtime: &Runtime<'_>) -> Vec<Address> {
-    let mut search = TypeSearch { runtime, known: FxHashSet::default(), pending: Vec::new() };
-    search.add(runtime.landmarks.type_type);
-    search.add(runtime.landmarks.object_type);
-    for list in &runtime.gc_lists {
-        list.types.iter().for_each(|&type_| search.add(type_));
-    }
-    search.close();
-    let mut addresses: Vec<Address> = search.known.into_iter().collect();
-    addresses.sort_unstable();
-    addresses
-}
-
-/// Whether the word `candidate` is the address of a type object in use: it is ready and inherits from `object`, and its
-/// own type inherits from `type`. Memory that merely looks alike does not chain up to these two.
-pub fn is_type(runtime: &Runtime<'_>, candidate: Address) -> bool {
-    let l = &runtime.layouts;
-    let Ok(bytes) = runtime.space.slice(candidate, l.type_.size as usize) else { return false };
-    let metatype = word(bytes, at(l.object.type_));
-    if !candidate.is_multiple_of(8) || !inherits(runtime, metatype, runtime.landmarks.type_type) {
-        return false;
-    }
-    let ready = word(bytes, at(l.type_.flags)) & type_flags::READY != 0;
-    // 3.11 makes instances of static types that it never finished (positions_iterator, Objects/codeobject.c).
-    let unfinished = || {
-        metatype == runtime.landmarks.type_type
-            && runtime.binaries.containing(candidate).is_some()
-            && runtime.binaries.containing(word(bytes, at(l.type_.dealloc))).is_some()
-    };
-    if ready { inherits(runtime, candidate, runtime.landmarks.object_type) } else { unfinished() }
-}
-
-/// Whether `ancestor` is `type_` or one of its bases.
-fn inherits(runtime: &Runtime<'_>, type_: Address, ancestor: Address) -> bool {
-    let mut current = type_;
-    for _ in 0..MAX_BASES {
-        if current == ancestor {
-            return true;
-        }
-        match runtime.space.field(current, runtime.layouts.type_.base) {
-            Ok(base) if base != 0 && base.is_multiple_of(8) => current = base,
-            _ => return false,
-        }
-    }
-    false
-}
-
-/// Closes a set of types under bases, metatypes and subclasses.
-struct TypeSearch<'r, 'core> {
-    runtime: &'r Runtime<'core>,
-    known: FxHashSet<Address>,
-    pending: Vec<Address>,
-}
-
-impl TypeSearch<'_, '_> {
-    fn add(&mut self, candidate: Address) {
-        if candidate != 0
-            && self.known.len() < MAX_TYPES
-            && !self.known.contains(&candidate)
-            && is_type(self.runtime, candidate)
-        {
-            self.known.insert(candidate);
-            self.pending.push(candidate);
-        }
-    }
-
-    fn close(&mut self) {
-        let runtime = self.runtime;
-        let l = &runtime.layouts;
-        while let Some(type_) = self.pending.pop() {
-            for field in [l.object.type_, l.type_.base] {
-                if let Ok(next) = runtime.space.field(type_, field) {
-                    self.add(next);
-                }
-            }
-            if let Ok(mro) = runtime.space.field(type_, l.type_.mro) {
-                for base in values::tuple_items(runtime, mro).unwrap_or_default() {
-                    self.add(base);
-                }
-            }
-            for interpreter in 0..runtime.interpreters.len() {
-                let subclasses = static_parts(runtime, interpreter, type_).map_or_else(
-                    || runtime.space.field(type_, l.type_.subclasses).unwrap_or(0),
-                    |parts| parts.subclasses,
-                );
-                // A dict from address to weak reference (type.__subclasses__()).
-                for (_, reference) in dict_items_if_dict(runtime, subclasses) {
-                    if let Ok(subclass) = runtime.space.field(reference, l.weakref.object) {
-                        self.add(subclass);
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn dict_items_if_dict(runtime: &Runtime<'_>, address: Address) -> Vec<(Address, Address)> {
-    if address != 0 && values::has_flag(runtime, address, type_flags::DICT_SUBCLASS) {
-        dict_items(runtime, address)
-    } else {
-        Vec::new()
-    }
-}
-
-/// Per-interpreter members of a static builtin type (3.12+; Objects/typeobject.c, gh-94673).
-#[derive(Clone, Copy, Debug)]
-pub struct StaticParts {
-    /// `tp_dict`.
-    pub dict: Address,
-    /// `tp_subclasses`.
-    pub subclasses: Address,
-}
-
-/// Looks up a static builtin type's members in `interpreter`; `None` for types that keep them themselves.
-pub fn static_parts(runtime: &Runtime<'_>, interpreter: usize, type_: Address) -> Option<StaticParts> {
-    let l = &runtime.layouts;
-    let flags = runtime.space.field(type_, l.type_.flags).ok()?;
-    if flags & type_flags::STATIC_BUILTIN == 0 {
-        return None;
-    }
-    let index = runtime.space.field(type_, l.type_.subclasses).ok()?.checked_sub(1)?;
-    let base = runtime.interpreters.get(interpreter)?.address;
-    for table in [l.interpreter.types_builtins, l.interpreter.types_for_extensions].into_iter().flatten() {
-        let entry = base
-            .wrapping_add(u64::from(table.offset))
-            .wrapping_add(index.wrapping_mul(u64::from(l.static_type.size)));
-        let read = |field: Option<_>| field.and_then(|field| runtime.space.field(entry, field).ok());
-        if read(l.static_type.type_) == Some(type_) {
-            return Some(StaticParts {
-                dict: read(l.static_type.dict)?,
-                subclasses: read(l.static_type.subclasses)?,
-            });
-        }
-    }
-    None
-}
-
-/// `tp_dict` of a type, wherever the interpreter keeps it.
-pub fn type_dict(runtime: &Runtime<'_>, type_: Address) -> Address {
-    static_parts(runtime, 0, type_).map_or_else(
-        || runtime.space.field(type_, runtime.layouts.type_.dict).unwrap_or(0),
-        |parts| parts.dict,
-    )
 }
 
 /// The `tp_traverse` that classes made by class statements share: by far the most common one of heap types.
@@ -574,9 +417,6 @@ pub(super) fn traversal_owner(runtime: &Runtime<'_>, type_: Address) -> Address 
     }
     owner
 }
-
-/// Longest chain of bases that is followed.
-const MAX_BASES: usize = 1000;
 
 /// How the C part of `base` is traversed: by our own knowledge of the type that defines its traversal, else by its code.
 fn walk_of(runtime: &Runtime<'_>, flags: u64, base: Address, traverse: Address) -> Walk {

@@ -7,7 +7,7 @@
 use super::Facts;
 use crate::corefile::Address;
 use crate::cpython::semantics::type_flags;
-use crate::cpython::types::{static_parts, type_dict};
+use crate::cpython::type_search::{static_parts, type_dict};
 use crate::cpython::words::ReadField;
 use crate::cpython::{Runtime, dict_items, names, values};
 use rustc_hash::{FxHashMap, FxHashSet};

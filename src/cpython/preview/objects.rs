@@ -6,7 +6,7 @@ use crate::cpython::attributes::{field_at, get_attribute, type_of};
 use crate::cpython::frame::frame_of_object;
 use crate::cpython::items::text_equals;
 use crate::cpython::semantics::type_flags;
-use crate::cpython::types::is_type;
+use crate::cpython::type_search::is_type;
 use crate::cpython::values::{has_flag, tuple_items};
 use crate::cpython::words::ReadField;
 

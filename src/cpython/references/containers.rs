@@ -3,7 +3,8 @@
 use super::{Referent, emit};
 use crate::corefile::{Address, ReadError};
 use crate::cpython::semantics::type_flags;
-use crate::cpython::types::{TypeInfo, static_parts};
+use crate::cpython::type_search::static_parts;
+use crate::cpython::types::TypeInfo;
 use crate::cpython::values::REMOVED_HASH;
 use crate::cpython::words::{ReadField, at, word};
 use crate::cpython::{DictItems, DictTable, Runtime, Slot};
