@@ -42,6 +42,21 @@ fn embedded(release: &str, flavour: &str) -> Option<Table> {
     })
 }
 
+/// What embedded tables call the build that a committed core is of.
+fn flavour(table: &Path) -> &'static str {
+    let path = table.with_file_name("origin.json");
+    let text = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let origin: serde_json::Value = serde_json::from_slice(&text).expect("origin.json");
+    match origin["build"].as_str() {
+        Some("") => "default",
+        Some("t") => "free-threaded",
+        Some("d") => "debug",
+        Some("dtr") => "debug trace-refs",
+        Some("counts") => "count-allocs",
+        other => panic!("{}: build {other:?}", path.display()),
+    }
+}
+
 /// The processor that embedded tables are made on.
 const MACHINE: &str = "x86-64";
 
@@ -72,7 +87,7 @@ fn embedded_tables_say_what_debug_information_said_of_the_committed_cores() {
             continue;
         }
         let release = own.header_value("python").expect("a release");
-        let flavour = own.header_value("flavour").unwrap_or("default");
+        let flavour = flavour(&path);
         let Some(embedded) = embedded(release, flavour) else {
             panic!("no embedded table is for {release} {flavour}");
         };
