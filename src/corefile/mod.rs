@@ -22,6 +22,7 @@ mod registers;
 mod splice;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 pub use address_space::{AddressSpace, Piece, PieceSource};
 pub use build_id::BuildId;
@@ -36,6 +37,7 @@ pub use module_search::SearchOptions;
 pub use modules::{Module, ModuleStatus};
 pub use notes::{FileMapping, Notes, ProcessNote, SignalNote, ThreadNote};
 pub use registers::Registers;
+pub use writer::{CoreLayout, NewNote, NewSegment};
 
 /// A virtual address in the dead process.
 pub type Address = u64;
