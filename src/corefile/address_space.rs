@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use super::Address;
 use super::error::ReadError;
 use super::piece_table::PieceTable;
+use super::read_log::ReadLog;
 
 /// Where the bytes of a piece come from, or would come from if they were there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,8 @@ const SHORT_SCAN: usize = 6;
 pub struct AddressSpace<'core> {
     pieces: Vec<Piece<'core>>,
     table: PieceTable,
+    /// Of a space whose reads are recorded.
+    log: Option<ReadLog>,
 }
 
 impl<'core> AddressSpace<'core> {
@@ -76,7 +79,39 @@ impl<'core> AddressSpace<'core> {
             disjoint
         });
         let table = PieceTable::new(&pieces);
-        AddressSpace { pieces, table }
+        AddressSpace { pieces, table, log: None }
+    }
+
+    /// The same memory, with every read recorded from now on; see [`AddressSpace::read_log`].
+    pub fn recording(mut self) -> AddressSpace<'core> {
+        self.log = Some(ReadLog::new(&self.pieces));
+        self
+    }
+
+    /// What has been read, if that is recorded.
+    pub fn read_log(&self) -> Option<&ReadLog> {
+        self.log.as_ref()
+    }
+
+    /// Records a read of bytes that were come by through [`AddressSpace::peek`] or [`AddressSpace::pieces`].
+    #[inline]
+    pub fn record(&self, address: Address, len: usize) {
+        if let Some(log) = &self.log {
+            self.record_in(log, address, len);
+        }
+    }
+
+    #[cold]
+    fn record_in(&self, log: &ReadLog, address: Address, len: usize) {
+        let mut at = address;
+        let end = address.saturating_add(len as u64);
+        while at < end {
+            let Some(index) = self.index_at(at) else { return };
+            let Some(piece) = self.pieces.get(index) else { return };
+            let until = end.min(piece.end());
+            log.note(index, at - piece.start, until - at);
+            at = until;
+        }
     }
 
     /// All pieces, sorted by address and disjoint.
@@ -97,14 +132,22 @@ impl<'core> AddressSpace<'core> {
                 return None;
             }
         }
-        self.search(address)
+        self.pieces.get(self.search(address)?)
     }
 
     /// The lookup for places with so many small pieces that the table does not get near enough.
     #[cold]
-    fn search(&self, address: Address) -> Option<&Piece<'core>> {
-        let after = self.pieces.partition_point(|piece| piece.start <= address);
-        self.pieces.get(after.checked_sub(1)?).filter(|piece| piece.contains(address))
+    fn search(&self, address: Address) -> Option<usize> {
+        let index = self.pieces.partition_point(|piece| piece.start <= address).checked_sub(1)?;
+        self.pieces.get(index).filter(|piece| piece.contains(address)).map(|_| index)
+    }
+
+    /// Number of the piece that holds an address.
+    pub fn index_at(&self, address: Address) -> Option<usize> {
+        let first = self.table.first_candidate(address);
+        let near = self.pieces.get(first..)?.iter().take(SHORT_SCAN);
+        let found = near.enumerate().find(|(_, piece)| piece.contains(address));
+        found.map(|(offset, _)| first + offset).or_else(|| self.search(address))
     }
 
     /// Whether the process had this address mapped, be its bytes known or not.
@@ -113,12 +156,12 @@ impl<'core> AddressSpace<'core> {
         self.piece_at(address).is_some()
     }
 
-    /// All bytes from an address to the end of its piece; never empty.
+    /// All bytes from an address to the end of its piece; never empty. That they are read is not recorded.
     ///
     /// # Errors
     /// [`ReadError`] with this address.
     #[inline]
-    pub fn slice_from(&self, address: Address) -> Result<&'core [u8], ReadError> {
+    pub fn peek_from(&self, address: Address) -> Result<&'core [u8], ReadError> {
         let piece = self.piece_at(address).ok_or(ReadError::Unmapped(address))?;
         let bytes = piece.bytes.ok_or(ReadError::NotInCore(address))?;
         // In range: the piece contains the address and its bytes are as long as it is.
@@ -133,7 +176,19 @@ impl<'core> AddressSpace<'core> {
     /// contiguous in the core; [`AddressSpace::read_bytes`] can read it.
     #[inline]
     pub fn slice(&self, address: Address, len: usize) -> Result<&'core [u8], ReadError> {
-        let bytes = self.slice_from(address)?;
+        let bytes = self.peek(address, len);
+        self.record(address, if bytes.is_ok() { len } else { 0 });
+        bytes
+    }
+
+    /// As [`AddressSpace::slice`], for who looks through more than counts, or at contents that are nobody's structure (the
+    /// characters of a str): that the bytes are read is not recorded.
+    ///
+    /// # Errors
+    /// As [`AddressSpace::slice`].
+    #[inline]
+    pub fn peek(&self, address: Address, len: usize) -> Result<&'core [u8], ReadError> {
+        let bytes = self.peek_from(address)?;
         match bytes.get(..len) {
             Some(slice) => Ok(slice),
             None => Err(self.error_at(address.saturating_add(bytes.len() as u64))),
@@ -152,7 +207,8 @@ impl<'core> AddressSpace<'core> {
     /// [`ReadError`] with the first address that is missing; nothing is allocated then, so `len` may be any
     /// number found in the core.
     pub fn read_bytes(&self, address: Address, len: usize) -> Result<Cow<'core, [u8]>, ReadError> {
-        let first = self.slice_from(address)?;
+        let first = self.peek_from(address)?;
+        self.record(address, len);
         if let Some(slice) = first.get(..len) {
             return Ok(Cow::Borrowed(slice));
         }
@@ -160,7 +216,7 @@ impl<'core> AddressSpace<'core> {
         let mut found = first.len();
         while found < len {
             let next = address.checked_add(found as u64).ok_or(ReadError::Unmapped(Address::MAX))?;
-            let part = self.slice_from(next)?;
+            let part = self.peek_from(next)?;
             let wanted = part.get(..len - found).unwrap_or(part);
             parts.push(wanted);
             found += wanted.len();
@@ -173,9 +229,11 @@ impl<'core> AddressSpace<'core> {
     /// # Errors
     /// [`ReadError`] if the string's piece ends before that.
     pub fn c_string(&self, address: Address, max: usize) -> Result<&'core [u8], ReadError> {
-        let bytes = self.slice_from(address)?;
+        let bytes = self.peek_from(address)?;
         let window = bytes.get(..max).unwrap_or(bytes);
-        match window.iter().position(|&byte| byte == 0) {
+        let end = window.iter().position(|&byte| byte == 0);
+        self.record(address, end.map_or(window.len(), |end| end + 1));
+        match end {
             Some(end) => Ok(window.get(..end).unwrap_or_default()),
             None if window.len() == max => Ok(window),
             None => Err(self.error_at(address.saturating_add(window.len() as u64))),
@@ -184,8 +242,11 @@ impl<'core> AddressSpace<'core> {
 
     #[inline]
     fn array<const N: usize>(&self, address: Address) -> Result<[u8; N], ReadError> {
-        match self.slice_from(address)?.first_chunk() {
-            Some(array) => Ok(*array),
+        match self.peek_from(address)?.first_chunk() {
+            Some(array) => {
+                self.record(address, N);
+                Ok(*array)
+            }
             None => self.array_across(address),
         }
     }

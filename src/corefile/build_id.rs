@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::notes::NoteReader;
 
 /// `NT_GNU_BUILD_ID`, of owner `GNU` (binutils, "Note Sections").
@@ -11,7 +13,7 @@ const NT_GNU_BUILD_ID: u32 = 3;
 const LONGEST: usize = 64;
 
 /// The build-id of an ELF file.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BuildId(Box<[u8]>);
 
 impl BuildId {

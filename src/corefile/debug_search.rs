@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use goblin::elf::section_header::SHT_NOBITS;
+use serde::{Deserialize, Serialize};
 
 use super::build_id::BuildId;
 use super::elf::{ElfHeaders, clipped};
@@ -18,7 +19,7 @@ const SYSTEM_DEBUG_DIR: &str = "usr/lib/debug";
 const DEBUG_SUBDIR: &str = ".debug";
 
 /// How a separate debug file was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DebugSource {
     /// By build-id, in a `.build-id` directory.
     BuildIdDirectory,

@@ -4,6 +4,7 @@
 //! notes and the memory contain.
 
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use goblin::container::{Container, Ctx, Endian};
 use goblin::elf::header::{
@@ -11,11 +12,13 @@ use goblin::elf::header::{
 };
 use goblin::elf::program_header::{PF_W, PF_X, PT_LOAD, PT_NOTE, ProgramHeader};
 use goblin::elf::{Elf, Header};
+use serde::{Deserialize, Serialize};
 
 use super::Address;
 use super::error::CoreError;
 use super::mapped_file::MappedFile;
 use super::notes::{self, NoteReader};
+use super::saved::{NOTE_OWNER, NOTE_SOURCE, Source};
 
 /// Size of `Elf64_Ehdr`.
 const HEADER_SIZE: u64 = 64;
@@ -57,7 +60,8 @@ impl std::fmt::Display for Machine {
 }
 
 /// Who wrote the core file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum CoreMaker {
     /// The kernel, when the process died by a signal.
     Kernel,
@@ -100,7 +104,7 @@ impl Segment {
 }
 
 /// A core file that ends before its own headers say it should.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Truncation {
     /// Bytes the headers promise.
     pub expected: u64,
@@ -117,6 +121,7 @@ pub struct CoreFile {
     notes: Vec<NoteRange>,
     truncation: Option<Truncation>,
     maker: CoreMaker,
+    source: Option<Source>,
 }
 
 /// Where a `PT_NOTE` lies in a file.
@@ -142,7 +147,9 @@ impl CoreFile {
         }
         let notes: Vec<NoteRange> = headers.notes().map(note_range).collect();
         let maker = maker(&headers, &notes, file.bytes());
-        Ok(CoreFile { file, machine, segments, notes, truncation, maker })
+        let mut core = CoreFile { file, machine, segments, notes, truncation, maker, source: None };
+        core.source = core.own_note(NOTE_SOURCE).and_then(Source::parse);
+        Ok(core)
     }
 
     /// The path the core was opened by.
@@ -150,9 +157,33 @@ impl CoreFile {
         self.file.path()
     }
 
-    /// Size in bytes (of a compressed core: after decompression).
+    /// Size in bytes (of a compressed core: after decompression; of a saved heap: the size of the core it was made from).
     pub fn size(&self) -> u64 {
-        self.bytes().len() as u64
+        self.source.as_ref().map_or(self.bytes().len() as u64, |source| source.size)
+    }
+
+    /// When the core was last written, in seconds since 1970 (UTC), by its file; a saved heap knows it of the core it was
+    /// made from. `None` if that cannot be told.
+    pub fn modified(&self) -> Option<u64> {
+        if let Some(source) = &self.source {
+            return source.modified;
+        }
+        let time = std::fs::metadata(self.path()).ok()?.modified().ok()?;
+        time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
+    }
+
+    /// What a saved heap says of the core it was made from; `None` for other cores.
+    pub fn saved_from(&self) -> Option<&Source> {
+        self.source.as_ref()
+    }
+
+    /// The content of the first note of ours of that type.
+    pub(super) fn own_note(&self, kind: u32) -> Option<&[u8]> {
+        self.note_segments().find_map(|segment| {
+            let mut notes = NoteReader::new(segment.bytes, segment.align);
+            let found = notes.find(|note| note.name == NOTE_OWNER.as_bytes() && note.kind == kind)?;
+            Some(found.content)
+        })
     }
 
     /// The `PT_LOAD` segments, in file order.
@@ -162,12 +193,17 @@ impl CoreFile {
 
     /// How much of the file is missing at its end, if anything is.
     pub fn truncation(&self) -> Option<Truncation> {
-        self.truncation
+        self.truncation.or_else(|| self.source.as_ref()?.truncation)
+    }
+
+    /// Whether the file itself ends where its headers say, whatever it was made from.
+    pub(super) fn is_whole(&self) -> bool {
+        self.truncation.is_none()
     }
 
     /// Who wrote the core.
     pub fn maker(&self) -> CoreMaker {
-        self.maker
+        self.source.as_ref().map_or(self.maker, |source| source.maker)
     }
 
     /// The processor.

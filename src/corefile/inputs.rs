@@ -16,6 +16,7 @@ use super::mapped_file::MappedFile;
 use super::module_search::{self, SearchOptions};
 use super::modules::{LoadedFile, Module, PAGE, loaded_files};
 use super::notes::Notes;
+use super::saved::{self, MemoryFigures, SavedModule, Source};
 use super::splice;
 
 /// Auxiliary vector types (Linux, include/uapi/linux/auxvec.h).
@@ -39,6 +40,7 @@ pub struct Inputs {
     expanded: Kept<Box<[u8]>>,
     options: SearchOptions,
     found_later: Kept<MappedFile>,
+    recording: bool,
 }
 
 impl Inputs {
@@ -51,6 +53,11 @@ impl Inputs {
         let core = CoreFile::open(core)?;
         let notes = Notes::read(&core);
         let memory = splice::address_space(&core, &[]);
+        if let Some(source) = core.saved_from() {
+            let modules = source.modules.iter().map(SavedModule::module).collect();
+            drop(memory);
+            return Ok(Inputs::of(core, notes, modules, options));
+        }
         let page = page_size(&notes);
         let listed = match notes.files.as_slice() {
             [] => link_map::file_mappings(&notes, &memory, options, page),
@@ -63,14 +70,42 @@ impl Inputs {
             .map(|(index, loaded)| module_search::find(loaded, executable == Some(index), &memory, options))
             .collect();
         drop(memory);
-        Ok(Inputs {
+        Ok(Inputs::of(core, notes, modules, options))
+    }
+
+    fn of(core: CoreFile, notes: Notes, modules: Vec<Module>, options: &SearchOptions) -> Inputs {
+        Inputs {
             core,
             notes,
             modules,
             expanded: Kept::default(),
             options: options.clone(),
             found_later: Kept::default(),
-        })
+            recording: false,
+        }
+    }
+
+    /// What a saved heap says of the core it was made from; `None` for other cores.
+    pub fn saved_from(&self) -> Option<&Source> {
+        self.core.saved_from()
+    }
+
+    /// The content of the note of that type which only saved heaps have (`NOTE_*`).
+    pub fn saved_note(&self, kind: u32) -> Option<&[u8]> {
+        self.core.own_note(kind)
+    }
+
+    /// How much of the memory can be read; of a saved heap, how much could be read of its source.
+    pub fn memory_figures(&self, space: &AddressSpace<'_>) -> MemoryFigures {
+        match self.saved_from() {
+            Some(source) if self.core.is_whole() => source.memory,
+            _ => saved::memory_figures(self, space),
+        }
+    }
+
+    /// The bytes of each segment of notes, with their alignment, as they are in the core.
+    pub fn raw_notes(&self) -> impl Iterator<Item = (&[u8], u64)> {
+        self.core.note_segments().map(|segment| (segment.bytes, segment.align))
     }
 
     /// The core file.
@@ -148,7 +183,13 @@ impl Inputs {
 
     /// Builds the address space. This takes time; do it once and share it.
     pub fn space(&self) -> AddressSpace<'_> {
-        splice::address_space(&self.core, &self.modules)
+        let space = splice::address_space(&self.core, &self.modules);
+        if self.recording { space.recording() } else { space }
+    }
+
+    /// Lets every address space that is built from now on record what is read of it.
+    pub fn record_reads(&mut self) {
+        self.recording = true;
     }
 
     /// A module's ELF image put together from its pages in the core, at their file offsets, for a core
@@ -181,7 +222,7 @@ fn image<'core>(core: &AddressSpace<'core>, module: &Module) -> Option<Cow<'core
                 address = core.pieces().get(next).map_or(mapping.end, |piece| piece.start);
                 continue;
             };
-            if let Ok(bytes) = core.slice_from(address) {
+            if let Ok(bytes) = core.peek_from(address) {
                 let wanted = (mapping.end - address) as usize;
                 let offset = mapping.file_offset.checked_add(address - mapping.start)?;
                 parts.push((offset, bytes.get(..wanted).unwrap_or(bytes)));

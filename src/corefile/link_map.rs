@@ -134,7 +134,7 @@ impl LinkMap<'_> {
 
     /// The headers of a library, which begins at its bias: libraries are linked to address 0.
     fn headers_of_image(&self, bias: u64) -> Option<Vec<ProgramHeader>> {
-        let bytes = self.memory.slice_from(bias).ok()?;
+        let bytes = self.memory.peek_from(bias).ok()?;
         let headers = ElfHeaders::parse(bytes).ok()?;
         headers.is_complete(bytes.len()).then_some(headers.program_headers)
     }

@@ -18,7 +18,9 @@ mod module_search;
 mod modules;
 mod notes;
 mod piece_table;
+mod read_log;
 mod registers;
+mod saved;
 mod splice;
 #[cfg(test)]
 mod tests;
@@ -36,7 +38,9 @@ pub(crate) use mapped_file::frame_decoder;
 pub use module_search::SearchOptions;
 pub use modules::{Module, ModuleStatus};
 pub use notes::{FileMapping, Notes, ProcessNote, SignalNote, ThreadNote};
+pub use read_log::ReadLog;
 pub use registers::Registers;
+pub use saved::{MemoryFigures, NOTE_ANSWERS, NOTE_OWNER, NOTE_SOURCE, NOTE_TABLE, Redaction, Source};
 pub use writer::{CoreLayout, NewNote, NewSegment};
 
 /// A virtual address in the dead process.

@@ -88,6 +88,7 @@ pub(super) fn find(
         debug_tried,
         image_in_core,
         page: loaded.page,
+        saved: None,
         path: loaded.path,
         deleted: loaded.deleted,
         mappings: loaded.mappings,

@@ -3,10 +3,11 @@
 //! Knows how a loader lays an ELF file out in memory; refuses to know symbols and DWARF, and where files are
 //! looked for (see `module_search`).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use goblin::elf::header::ET_EXEC;
 use goblin::elf::program_header::ProgramHeader;
+use serde::{Deserialize, Serialize};
 
 use super::Address;
 use super::address_space::AddressSpace;
@@ -15,6 +16,7 @@ use super::debug_search::{DebugFile, DebugSource};
 use super::elf::{ElfHeaders, HeaderError};
 use super::mapped_file::MappedFile;
 use super::notes::FileMapping;
+use super::saved::SavedFiles;
 
 /// What the kernel appends to the path of a file that is mapped and no longer has that name.
 const DELETED: &str = " (deleted)";
@@ -24,7 +26,8 @@ pub(super) const PAGE: u64 = 4096;
 const MOST_LOADS: usize = 64;
 
 /// What was found on disk for a module.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ModuleStatus {
     /// A file with the build-id the process had.
     Matched {
@@ -82,6 +85,8 @@ pub struct Module {
     pub(super) debug_tried: Vec<PathBuf>,
     pub(super) image_in_core: bool,
     pub(super) page: u64,
+    /// Of a saved heap: which files there were.
+    pub(super) saved: Option<SavedFiles>,
 }
 
 impl Module {
@@ -100,6 +105,11 @@ impl Module {
         self.file.as_ref()
     }
 
+    /// Whether a file was found on disk and not refused; for a saved heap, when it was saved.
+    pub fn has_file(&self) -> bool {
+        self.saved.as_ref().map_or(self.file.is_some(), |saved| saved.has_file)
+    }
+
     /// The bytes of that file.
     pub fn elf_bytes(&self) -> Option<&[u8]> {
         self.file.as_ref().map(MappedFile::bytes)
@@ -110,9 +120,20 @@ impl Module {
         self.debug_file.as_ref().map(|found| &found.file)
     }
 
+    /// Path of that file; for a saved heap, when it was saved.
+    pub fn debug_path(&self) -> Option<&Path> {
+        match &self.saved {
+            Some(saved) => saved.debug_path.as_deref(),
+            None => self.debug_file().map(MappedFile::path),
+        }
+    }
+
     /// How that file was found.
     pub fn debug_source(&self) -> Option<DebugSource> {
-        self.debug_file.as_ref().map(|found| found.source)
+        match &self.saved {
+            Some(saved) => saved.debug_source,
+            None => self.debug_file.as_ref().map(|found| found.source),
+        }
     }
 
     /// Where a separate debug file was looked for in vain.
@@ -236,7 +257,7 @@ impl LoadedFile {
     pub(super) fn is_in(&self, core: &AddressSpace<'_>) -> bool {
         self.mappings.iter().all(|mapping| {
             let mut address = mapping.start;
-            while let Ok(bytes) = core.slice_from(address) {
+            while let Ok(bytes) = core.peek_from(address) {
                 address = address.saturating_add(bytes.len() as u64);
                 if address >= mapping.end {
                     return true;
@@ -269,7 +290,7 @@ fn headers_in_core(first: &FileMapping, core: &AddressSpace<'_>) -> HeadersInCor
     if first.file_offset != 0 {
         return HeadersInCore::Absent;
     }
-    let Ok(bytes) = core.slice_from(first.start) else { return HeadersInCore::Absent };
+    let Ok(bytes) = core.peek_from(first.start) else { return HeadersInCore::Absent };
     match ElfHeaders::parse(bytes) {
         Ok(headers) if headers.is_complete(bytes.len()) => HeadersInCore::Elf(headers),
         Ok(_) | Err(HeaderError::TooShort { .. }) => HeadersInCore::Absent,

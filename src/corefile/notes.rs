@@ -6,6 +6,7 @@
 use super::Address;
 use super::elf::{CoreFile, Machine, clipped};
 use super::registers::Registers;
+use serde::{Deserialize, Serialize};
 
 /// Note types (Linux, include/uapi/linux/elf.h).
 pub(super) const NT_PRSTATUS: u32 = 1;
@@ -75,7 +76,7 @@ pub struct SignalNote {
 }
 
 /// One entry of `NT_FILE`: a range of memory that maps a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileMapping {
     /// First address.
     pub start: Address,
@@ -90,7 +91,8 @@ pub struct FileMapping {
 impl Notes {
     /// Reads all notes of a core.
     pub(super) fn read(core: &CoreFile) -> Notes {
-        let mut notes = Notes { complete: true, ..Notes::default() };
+        let complete = core.saved_from().is_none_or(|source| source.notes_complete);
+        let mut notes = Notes { complete, ..Notes::default() };
         for segment in core.note_segments() {
             notes.complete &= segment.complete;
             let mut reader = NoteReader::new(segment.bytes, segment.align);

@@ -44,6 +44,8 @@ pub struct NewSegment {
     pub filesz: u64,
     /// `p_flags`: `PF_X` 1, `PF_W` 2, `PF_R` 4.
     pub flags: u32,
+    /// Whether it shall be kept apart in the file from the one before, so that readers do not take both for one mapping.
+    pub apart: bool,
 }
 
 /// Where everything in a new core file goes.
@@ -65,6 +67,7 @@ impl CoreLayout {
         let mut at = page_up((notes_at + notes.len()) as u64);
         let mut offsets = Vec::with_capacity(segments.len());
         for segment in segments {
+            at = at.saturating_add(if segment.apart { PAGE } else { 0 });
             offsets.push(at);
             at = page_up(at.saturating_add(segment.filesz));
         }
@@ -219,9 +222,9 @@ mod tests {
             NewNote { name: "X".to_owned(), kind: 9, content: Vec::new() },
         ];
         let segments = [
-            NewSegment { vaddr: 0x1000, memsz: 0x3000, filesz: 5, flags: 6 },
-            NewSegment { vaddr: 0x8000, memsz: 0x1000, filesz: 0, flags: 5 },
-            NewSegment { vaddr: 0x9000, memsz: 0x1000, filesz: 3, flags: 4 },
+            NewSegment { vaddr: 0x1000, memsz: 0x3000, filesz: 5, flags: 6, apart: false },
+            NewSegment { vaddr: 0x8000, memsz: 0x1000, filesz: 0, flags: 5, apart: false },
+            NewSegment { vaddr: 0x9000, memsz: 0x1000, filesz: 3, flags: 4, apart: true },
         ];
         let layout = CoreLayout::new(Machine::Aarch64, &notes, &segments);
         let core = reopened(&layout, &[(0, b"first"), (2, b"end")]);
@@ -237,7 +240,13 @@ mod tests {
 
     #[test]
     fn more_segments_than_the_header_can_count_are_written_and_read() {
-        let segment = |index: u64| NewSegment { vaddr: index * 0x1000, memsz: 0x1000, filesz: 0, flags: 4 };
+        let segment = |index: u64| NewSegment {
+            vaddr: index * 0x1000,
+            memsz: 0x1000,
+            filesz: 0,
+            flags: 4,
+            apart: false,
+        };
         let segments: Vec<_> = (0..70_000).map(segment).collect();
         let layout = CoreLayout::new(Machine::X86_64, &[], &segments);
         assert_eq!(reopened(&layout, &[]).segments().len(), segments.len());

@@ -274,7 +274,8 @@ fn is_padded_malloc(runtime: &Runtime<'_>) -> bool {
         let Ok(type_) = runtime.space.field(object, runtime.layouts.object.type_) else { continue };
         let preheader = runtime.types.of(type_).map_or(0, |info| u64::from(info.preheader));
         let block = object.wrapping_sub(preheader).wrapping_sub(PADDING as u64);
-        let bytes = runtime.space.slice_from(block).unwrap_or_default();
+        let bytes = runtime.space.peek_from(block).unwrap_or_default();
+        runtime.space.record(block, PADDING);
         seen += 1;
         padded += usize::from(PaddedBlock::read(bytes).is_some());
     }

@@ -8,10 +8,11 @@ use super::layouts::Layouts;
 use super::words::ReadField;
 use super::{PythonError, own_data, type_flags};
 use crate::corefile::{Address, AddressSpace, Inputs, Module};
-use crate::debuginfo::{Binaries, ElfImage};
+use crate::debuginfo::Binaries;
 use crate::layout::{Resolver, Table};
 
-/// The section that holds `_PyRuntime` and nothing else (Python/pylifecycle.c, since 3.10).
+/// The section that holds `_PyRuntime` and nothing else (Python/pylifecycle.c, since 3.10): an executable that embeds Python
+/// need not export the symbol.
 const SECTION: &str = ".PyRuntime";
 /// What `_PyRuntime` begins with (Include/internal/pycore_debug_offsets.h, `_Py_Debug_Cookie`, since 3.13).
 const COOKIE: u64 = u64::from_le_bytes(*b"xdebugpy");
@@ -31,7 +32,7 @@ pub(super) fn find_symbol(
     index: usize,
     name: &str,
 ) -> Option<Address> {
-    binaries.symbol(index, name).or_else(|| {
+    binaries.symbol(index, name).map(|symbol| symbol.address).or_else(|| {
         let (module, table) = (binaries.module(index)?, table?);
         if !describes(table, module) {
             return None;
@@ -67,14 +68,14 @@ pub(super) fn find_runtime(
     let module = |index: usize| modules.get(index);
     let layouts = table.and_then(|table| Layouts::resolve(&mut Resolver::new(vec![table])).ok());
     let found = in_order(&|index| find_symbol(binaries, table, index, "_PyRuntime"))
-        .or_else(|| in_order(&|index| section(module(index)?)))
+        .or_else(|| in_order(&|index| binaries.section(index, SECTION)))
         .or_else(|| in_order(&|index| cookie(space, module(index)?)))
         .or_else(|| in_order(&|index| consistent_runtime(space, module(index)?, layouts.as_ref()?)));
     if let Some(found) = found {
         return Ok(found);
     }
     let missing: Vec<&str> =
-        modules.iter().filter(|module| module.elf_bytes().is_none()).map(|module| module.name()).collect();
+        modules.iter().filter(|module| !module.has_file()).map(|module| module.name()).collect();
     let mut hint = match missing.as_slice() {
         [] => String::new(),
         names if names.len() <= MAX_NAMED => format!(" (not found or refused: {})", names.join(", ")),
@@ -94,13 +95,6 @@ pub(super) fn find_runtime(
         hint.push_str(&format!("; the names of its files are those of CPython {}", files.minor));
     }
     Err(PythonError::NoRuntime { modules: modules.len() - missing.len(), hint })
-}
-
-/// Run-time address of the section that the linker put `_PyRuntime` in: an executable that embeds Python need not export
-/// the symbol.
-fn section(module: &Module) -> Option<Address> {
-    let address = ElfImage::parse(module.elf_bytes()?).ok()?.section_address(SECTION)?;
-    Some(module.load_bias.wrapping_add(address))
 }
 
 /// Address of the cookie in the data of `module`, if interpreters are where the words after it say.

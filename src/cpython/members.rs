@@ -12,7 +12,7 @@ use super::shapes::FieldEdge;
 use super::types::{TypeInfo, Walk, WalkKind};
 use super::words::ReadField;
 use crate::corefile::Address;
-use crate::debuginfo::{DwarfIndex, StructRef};
+use crate::debuginfo::ObjectStruct;
 use crate::graph::EdgeKind;
 
 /// Members of one extension type that are believed.
@@ -62,12 +62,9 @@ fn bases(runtime: &Runtime<'_>, type_: Address) -> Vec<(Address, u32)> {
 
 fn names_of(runtime: &Runtime<'_>, type_: Address, size: u32) -> FxHashMap<u32, Box<str>> {
     let mut names = FxHashMap::default();
-    let Some((dwarf, found)) = struct_of(runtime, type_, size) else { return names };
-    for member in dwarf.pointer_members(found, &is_object) {
-        names.entry(member.offset).or_insert_with(|| member.path.into_boxed_str());
-    }
-    for member in dwarf.members_in(found).unwrap_or_default() {
-        names.entry(member.field.offset).or_insert_with(|| member.name.into_boxed_str());
+    let Some(found) = struct_of(runtime, type_, size) else { return names };
+    for (offset, name) in found.pointers.into_iter().chain(found.members) {
+        names.entry(offset).or_insert_with(|| name.into_boxed_str());
     }
     names
 }
@@ -81,19 +78,15 @@ pub fn object_walk(runtime: &Runtime<'_>, type_: Address) -> Option<Walk> {
         return Some(Walk { fields: Box::default(), kind: WalkKind::Fixed });
     }
     let weak_references = read(runtime.layouts.type_.weaklistoffset)?;
-    let (dwarf, found) = struct_of(runtime, type_, size)?;
-    let flag = dwarf.field_in(found, TIME_ZONE_FLAG);
+    let found = struct_of(runtime, type_, size)?;
     let (mut fields, mut kind) = (Vec::new(), WalkKind::Fixed);
-    for member in dwarf.pointer_members(found, &is_object).into_iter().take(MAX_MEMBERS) {
-        let offset = u64::from(member.offset);
-        if offset < u64::from(runtime.header.size) || offset == weak_references {
+    for (offset, path) in found.pointers.into_iter().take(MAX_MEMBERS) {
+        if offset < runtime.header.size || u64::from(offset) == weak_references {
             continue;
         }
-        match flag {
-            Some(flag) if member.path == TIME_ZONE => {
-                kind = WalkKind::Optional { flag: flag.offset, member: member.offset };
-            }
-            _ => fields.push(FieldEdge { offset: member.offset, kind: EdgeKind::Owned, name: None }),
+        match found.flag {
+            Some(flag) if path == TIME_ZONE => kind = WalkKind::Optional { flag, member: offset },
+            _ => fields.push(FieldEdge { offset, kind: EdgeKind::Owned, name: None }),
         }
     }
     Some(Walk { fields: fields.into(), kind })
@@ -105,18 +98,9 @@ fn is_object(name: &str) -> bool {
 }
 
 /// The struct of `size` bytes that one of the functions of `type_` works on.
-fn struct_of<'r, 'core>(
-    runtime: &'r Runtime<'core>,
-    type_: Address,
-    size: u32,
-) -> Option<(&'r DwarfIndex<'core>, StructRef)> {
-    functions(runtime, type_).into_iter().find_map(|function| {
-        let index = runtime.binaries.containing(function)?;
-        let module = runtime.binaries.module(index)?;
-        let dwarf = runtime.binaries.dwarf(index).ok()?;
-        let found = dwarf.object_struct_of(function.wrapping_sub(module.load_bias), size, &is_object)?;
-        Some((dwarf, found))
-    })
+fn struct_of(runtime: &Runtime<'_>, type_: Address, size: u32) -> Option<ObjectStruct> {
+    let mut functions = functions(runtime, type_).into_iter();
+    functions.find_map(|function| runtime.binaries.object_struct(function, size, &is_object, TIME_ZONE_FLAG))
 }
 
 /// Functions whose first argument is an instance of `type_`: slots, then methods.

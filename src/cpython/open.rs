@@ -12,9 +12,10 @@ use super::{
     Facts, MemberNames, OutsideCounts, PyVersion, PythonError, Runtime, Semantics, StaticNames, Support,
     TypeTable, dict, gc, interpreter, version,
 };
-use crate::corefile::{Address, AddressSpace, Inputs, Machine};
+use crate::corefile::{Address, AddressSpace, Inputs, Machine, NOTE_TABLE};
 use crate::debuginfo::Binaries;
 use crate::layout::{Origin, Table};
+use std::borrow::Cow;
 
 impl<'core> Runtime<'core> {
     /// Finds the interpreter in `inputs`, resolves its layouts from its DWARF or from `table`, proves them by what the
@@ -36,17 +37,19 @@ impl<'core> Runtime<'core> {
         table: Option<&'core Table>,
         only: Option<Origin>,
     ) -> Result<Self, PythonError> {
+        let table = table.map(Cow::Borrowed).or_else(|| saved_table(inputs).map(Cow::Owned));
         Self::open_release(inputs, table, only, None)
     }
 
     /// As [`Self::open_with`], of the release `told` if the process' constants do not say which it is.
     fn open_release(
         inputs: &'core Inputs,
-        table: Option<&'core Table>,
+        given: Option<Cow<'core, Table>>,
         only: Option<Origin>,
         told: Option<PyVersion>,
     ) -> Result<Self, PythonError> {
         let space = inputs.space();
+        let table = given.as_deref();
         let binaries = Binaries::new(inputs);
         let files = FileNames::read(inputs.modules().iter().map(|module| module.name()));
         let (module, address) = match find_runtime(inputs, &space, &binaries, table) {
@@ -66,7 +69,7 @@ impl<'core> Runtime<'core> {
         let evidence = Evidence {
             version: known_version,
             offsets: DebugOffsets::read(&space, address),
-            runtime_size: binaries.symbols(module).and_then(|all| Some(all.find("_PyRuntime")?.size)),
+            runtime_size: binaries.symbol(module, "_PyRuntime").map(|symbol| symbol.size),
             machine: other_machine(&binaries),
             files,
         };
@@ -78,11 +81,11 @@ impl<'core> Runtime<'core> {
             runtime: address,
             evidence: &evidence,
         };
-        let learnt = learn(&subject, table, only)?;
+        let learnt = learn(&subject, given.clone(), only)?;
         let landmarks = Landmarks::find(&space, &learnt.layouts, address, symbol);
         let described_bytes = space.pieces().iter().map(|piece| piece.len).fold(0, u64::saturating_add);
-        let mapped_bytes =
-            space.pieces().iter().filter_map(|piece| piece.bytes).map(|bytes| bytes.len() as u64).sum();
+        let figures = inputs.memory_figures(&space);
+        let mapped_bytes = figures.in_core.saturating_add(figures.from_files);
         let mut runtime = Self {
             semantics: Semantics::new(version, &learnt.layouts),
             space,
@@ -117,7 +120,7 @@ impl<'core> Runtime<'core> {
         if let (None, None, Some(used)) = (known_version, table, runtime.table.as_deref())
             && !evidence.with_version(version).prefers(used)
         {
-            return Self::open_release(inputs, table, only, Some(version));
+            return Self::open_release(inputs, None, only, Some(version));
         }
         runtime.semantics = Semantics::new(version, &runtime.layouts);
         runtime.facts = Facts::of(table, version, runtime.header.size);
@@ -125,12 +128,18 @@ impl<'core> Runtime<'core> {
         Landmarks::complete(&mut runtime);
         runtime.outside_counts = OutsideCounts::read(&runtime);
         runtime.gc_lists = gc::find_lists(&runtime)?;
-        if inputs.modules().iter().any(|module| module.elf_bytes().is_none()) {
+        if inputs.modules().iter().any(|module| !module.has_file()) {
             runtime.static_names = StaticNames::find(&runtime, &runtime.facts, &all_types(&runtime));
         }
         runtime.types = TypeTable::discover(&runtime)?;
         Ok(runtime)
     }
+}
+
+/// The layout table that a saved heap carries.
+fn saved_table(inputs: &Inputs) -> Option<Table> {
+    let text = std::str::from_utf8(inputs.saved_note(NOTE_TABLE)?).ok()?;
+    Table::parse(text).ok()
 }
 
 /// The processor, if it is not the one that embedded tables are made on.

@@ -58,7 +58,7 @@ impl Runtime<'_> {
     fn table_symbol(&self, name: &str) -> Option<TableSymbol> {
         let load_bias = self.binaries.module(self.module)?.load_bias;
         let address = self.symbol(name)?.wrapping_sub(load_bias);
-        let found = self.binaries.symbols(self.module).and_then(|symbols| symbols.find(name));
+        let found = self.binaries.symbol(self.module, name);
         let size = match found {
             Some(symbol) => symbol.size,
             None => self.table.as_deref()?.symbol(&self.module_name, name)?.1,

@@ -279,7 +279,7 @@ impl ModuleSize {
         let formula = FORMULAS.iter().find(|formula| formula.type_name == tp_name)?;
         let module = runtime.binaries.containing(function)?;
         let name = runtime.binaries.module(module)?.name();
-        let dwarf = runtime.binaries.dwarf(module).ok().map(|index| DwarfSource::new(index, name));
+        let dwarf = runtime.binaries.types(module).ok().map(|types| DwarfSource::new(types, name));
         let mut sources: Vec<&dyn LayoutSource> = Vec::new();
         if let Some(dwarf) = &dwarf {
             sources.push(dwarf);

@@ -52,16 +52,16 @@ pub(super) struct Subject<'a, 'core> {
 /// No source, a required field that none has, or two that contradict each other.
 pub(super) fn learn<'core>(
     subject: &Subject<'_, 'core>,
-    table: Option<&'core Table>,
+    table: Option<Cow<'core, Table>>,
     only: Option<Origin>,
 ) -> Result<Learnt<'core>, PythonError> {
     let offsets = subject.evidence.offsets.as_ref();
     let index = match only {
-        None | Some(Origin::Dwarf) => subject.binaries.dwarf(subject.module),
-        Some(_) => Err("debug information was not to be used (--layouts)"),
+        None | Some(Origin::Dwarf) => subject.binaries.types(subject.module),
+        Some(_) => Err("debug information was not to be used (--layouts)".to_owned()),
     };
     let chosen = match (&index, only) {
-        (Ok(_), _) => table.map(Cow::Borrowed),
+        (Ok(_), _) => table,
         (Err(reason), Some(Origin::Dwarf)) => return Err(subject.no_layout(reason)),
         (Err(_), Some(Origin::Runtime)) if offsets.is_none() => {
             return Err(subject
@@ -97,11 +97,11 @@ impl Subject<'_, '_> {
     /// The user's table, else the embedded one that fits.
     fn table<'core>(
         &self,
-        given: Option<&'core Table>,
+        given: Option<Cow<'core, Table>>,
         reason: &str,
     ) -> Result<Cow<'core, Table>, PythonError> {
         if let Some(table) = given {
-            return Ok(Cow::Borrowed(table));
+            return Ok(table);
         }
         let candidates = Candidate::all(self.evidence);
         match proved(candidates, self.space, self.evidence.offsets.as_ref(), self.runtime) {

@@ -2,18 +2,24 @@
 //!
 //! Knows which module an address lies in and what its file says of it; refuses to know what any symbol is for.
 
-use super::{Companions, DwarfIndex, ElfImage, SplitUnit, SupplementaryLink, Symbols};
-use crate::corefile::{Address, Inputs, Machine, MappedFile, Module};
+use super::answers::{Answers, FoundSymbol, ObjectStruct, OfModule};
+use super::{Companions, DwarfIndex, ElfImage, Field, SplitUnit, SupplementaryLink, Symbols};
+use crate::corefile::{Address, Inputs, Machine, MappedFile, Module, NOTE_ANSWERS};
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// All mapped modules, in the order of [`Inputs::modules`].
+///
+/// Every question to a file is answered by the file, and kept with its answer; of a saved heap, by what was kept when it was
+/// saved.
 #[derive(Debug)]
 pub struct Binaries<'core> {
     entries: Vec<Binary<'core>>,
     symbols: Vec<OnceLock<Option<Symbols<'core>>>>,
     dwarf: Vec<OnceLock<Result<DwarfIndex<'core>, String>>>,
     inputs: &'core Inputs,
+    told: Option<Answers>,
+    asked: Mutex<Answers>,
 }
 
 /// One module with the file it was loaded from.
@@ -21,6 +27,13 @@ pub struct Binaries<'core> {
 pub struct Binary<'core> {
     /// The module.
     pub module: &'core Module,
+}
+
+/// The debug information of one module, as far as structs are asked for by name.
+#[derive(Clone, Copy, Debug)]
+pub struct ModuleTypes<'b, 'core> {
+    binaries: &'b Binaries<'core>,
+    module: usize,
 }
 
 /// Relocations that bind a slot of the global offset table to a symbol: `GLOB_DAT`, and `JUMP_SLOT` for slots that are
@@ -34,7 +47,56 @@ impl<'core> Binaries<'core> {
         let entries: Vec<_> = inputs.modules().iter().map(|module| Binary { module }).collect();
         let symbols = entries.iter().map(|_| OnceLock::new()).collect();
         let dwarf = entries.iter().map(|_| OnceLock::new()).collect();
-        Self { entries, symbols, dwarf, inputs }
+        let told = inputs
+            .saved_from()
+            .map(|_| inputs.saved_note(NOTE_ANSWERS).and_then(Answers::parse).unwrap_or_default());
+        Self { entries, symbols, dwarf, inputs, told, asked: Mutex::default() }
+    }
+
+    /// Every question that was asked so far, with its answer; of a saved heap, what it was told.
+    pub fn answers(&self) -> Answers {
+        match &self.told {
+            Some(told) => told.clone(),
+            None => self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
+    /// Asks what a list of modules shows, so that it is among the answers.
+    pub fn ask_all(&self) {
+        for index in 0..self.len() {
+            let _ = self.debug_info_file(index);
+            let _ = self.has_all_symbols(index);
+        }
+    }
+
+    /// The answer that was kept, if this is a saved heap, or else the file's, which is kept.
+    fn ask<T: Clone>(
+        &self,
+        told: impl FnOnce(&Answers) -> Option<T>,
+        from_file: impl FnOnce() -> Option<T>,
+        keep: impl FnOnce(&mut Answers, Option<T>),
+    ) -> Option<T> {
+        if let Some(answers) = &self.told {
+            return told(answers);
+        }
+        let answer = from_file();
+        keep(&mut self.asked.lock().unwrap_or_else(PoisonError::into_inner), answer.clone());
+        answer
+    }
+
+    /// As [`Self::ask`], of one module.
+    fn ask_module<T: Clone>(
+        &self,
+        index: usize,
+        told: impl FnOnce(&OfModule) -> Option<T>,
+        from_file: impl FnOnce() -> Option<T>,
+        keep: impl FnOnce(&mut OfModule, Option<T>),
+    ) -> Option<T> {
+        self.ask(
+            |answers| told(answers.modules.get(&index)?),
+            from_file,
+            |answers, answer| keep(answers.modules.entry(index).or_default(), answer),
+        )
     }
 
     /// The processor all of them are for.
@@ -63,7 +125,7 @@ impl<'core> Binaries<'core> {
     }
 
     /// Symbols of the module at `index`, from its file and its debug file; `None` without a readable one.
-    pub fn symbols(&self, index: usize) -> Option<&Symbols<'core>> {
+    fn symbols(&self, index: usize) -> Option<&Symbols<'core>> {
         let module = self.module(index)?;
         self.symbols
             .get(index)?
@@ -75,33 +137,81 @@ impl<'core> Binaries<'core> {
             .as_ref()
     }
 
-    /// Run-time address of the symbol `name` of the module at `index`.
-    pub fn symbol(&self, index: usize, name: &str) -> Option<Address> {
-        self.symbols(index)?.find(name).map(|symbol| symbol.address)
+    /// The symbol `name` of the module at `index`.
+    pub fn symbol(&self, index: usize, name: &str) -> Option<FoundSymbol> {
+        self.ask_module(
+            index,
+            |told| *told.symbols.get(name)?,
+            || {
+                let found = self.symbols(index)?.find(name)?;
+                Some(FoundSymbol { address: found.address, size: found.size, exported: found.exported })
+            },
+            |asked, answer| {
+                asked.symbols.insert(name.to_owned(), answer);
+            },
+        )
     }
 
-    /// Name of the function or object at `address`, and how far into it the address lies.
-    pub fn symbol_at(&self, address: Address) -> Option<(&'core str, u64)> {
-        let symbols = self.symbols(self.containing(address)?)?;
-        symbols.at(address).map(|(symbol, offset)| (symbol.name, offset))
+    /// Run-time address of the section `name` of the module at `index`.
+    pub fn section(&self, index: usize, name: &str) -> Option<Address> {
+        self.ask_module(
+            index,
+            |told| *told.sections.get(name)?,
+            || {
+                let module = self.module(index)?;
+                let address = ElfImage::parse(module.elf_bytes()?).ok()?.section_address(name)?;
+                Some(module.load_bias.wrapping_add(address))
+            },
+            |asked, answer| {
+                asked.sections.insert(name.to_owned(), answer);
+            },
+        )
     }
 
     /// The first file of the module at `index` that has debug information, in whatever shape.
-    pub fn debug_info_file(&self, index: usize) -> Option<&'core MappedFile> {
+    pub fn debug_info_file(&self, index: usize) -> Option<PathBuf> {
         let has = |file: &MappedFile| ElfImage::parse(file.bytes()).is_ok_and(|elf| elf.has_debug_info());
-        files_of(self.module(index)?).find(|file| has(file))
+        self.ask_module(
+            index,
+            |told| told.debug_info.clone(),
+            || files_of(self.module(index)?).find(|file| has(file)).map(|file| file.path().to_owned()),
+            |asked, answer| asked.debug_info = answer,
+        )
     }
 
     /// Whether every symbol of the module at `index` is known, and not only what other modules can link to; `None` if
     /// there is no file to tell.
     pub fn has_all_symbols(&self, index: usize) -> Option<bool> {
-        let mut images =
-            files_of(self.module(index)?).filter_map(|file| ElfImage::parse(file.bytes()).ok()).peekable();
-        images.peek()?;
-        Some(images.any(|elf| elf.has_all_symbols()))
+        self.ask_module(
+            index,
+            |told| told.has_all_symbols,
+            || {
+                let mut images = files_of(self.module(index)?)
+                    .filter_map(|file| ElfImage::parse(file.bytes()).ok())
+                    .peekable();
+                images.peek()?;
+                Some(images.any(|elf| elf.has_all_symbols()))
+            },
+            |asked, answer| asked.has_all_symbols = answer,
+        )
     }
 
-    /// Debug information of the module at `index`.
+    /// Debug information of the module at `index`, for questions about structs by name.
+    ///
+    /// # Errors
+    /// The module has no file, or the file no usable debug information; the text says which.
+    pub fn types(&self, index: usize) -> Result<ModuleTypes<'_, 'core>, String> {
+        let known = self.ask_module(
+            index,
+            |told| told.dwarf.clone(),
+            || Some(self.dwarf(index).map(|_| ()).map_err(str::to_owned)),
+            |asked, answer| asked.dwarf = answer,
+        );
+        let missing = || Err(format!("the file of module {index} was not asked for when the heap was saved"));
+        known.unwrap_or_else(missing).map(|()| ModuleTypes { binaries: self, module: index })
+    }
+
+    /// All debug information of the module at `index`, from its file, which a saved heap has not.
     ///
     /// # Errors
     /// The module has no file, or the file no usable debug information; the text says which.
@@ -112,8 +222,48 @@ impl<'core> Binaries<'core> {
         cell.get_or_init(|| build_dwarf(self.inputs, module)).as_ref().map_err(String::as_str)
     }
 
+    /// The C struct of `size` bytes that the function at `function` takes, where its debug information tells; members count
+    /// as pointers to objects by the structs that `is_object` accepts, and `flag` is looked for among them by name.
+    pub fn object_struct(
+        &self,
+        function: Address,
+        size: u32,
+        is_object: &dyn Fn(&str) -> bool,
+        flag: &str,
+    ) -> Option<ObjectStruct> {
+        self.ask(
+            |told| told.structs.get(&(function, size))?.clone(),
+            || {
+                let index = self.containing(function)?;
+                let (module, dwarf) = (self.module(index)?, self.dwarf(index).ok()?);
+                let found =
+                    dwarf.object_struct_of(function.wrapping_sub(module.load_bias), size, &is_object)?;
+                let pointers = dwarf.pointer_members(found, &is_object).into_iter();
+                let members = dwarf.members_in(found).unwrap_or_default().into_iter();
+                Some(ObjectStruct {
+                    pointers: pointers.map(|member| (member.offset, member.path)).collect(),
+                    members: members.map(|member| (member.field.offset, member.name)).collect(),
+                    flag: dwarf.field_in(found, flag).map(|field| field.offset),
+                })
+            },
+            |asked, answer| {
+                asked.structs.insert((function, size), answer);
+            },
+        )
+    }
+
     /// Name of the symbol that the relocation of the slot at `got_slot` in a global offset table binds it to.
     pub fn slot_symbol(&self, got_slot: Address) -> Option<String> {
+        self.ask(
+            |told| told.slots.get(&got_slot)?.clone(),
+            || self.relocated_symbol(got_slot),
+            |asked, answer| {
+                asked.slots.insert(got_slot, answer);
+            },
+        )
+    }
+
+    fn relocated_symbol(&self, got_slot: Address) -> Option<String> {
         let module = self.module(self.containing(got_slot)?)?;
         let elf = goblin::elf::Elf::parse(module.elf_bytes()?).ok()?;
         let link_address = got_slot.wrapping_sub(module.load_bias);
@@ -128,9 +278,46 @@ impl<'core> Binaries<'core> {
 
     /// Address of the symbol `name` that some module exports, as the dynamic linker would find it.
     pub fn exported(&self, name: &str) -> Option<Address> {
-        (0..self.len()).find_map(|index| {
-            self.symbols(index)?.find(name).filter(|symbol| symbol.exported).map(|symbol| symbol.address)
-        })
+        self.ask(
+            |told| *told.exported.get(name)?,
+            || {
+                (0..self.len()).find_map(|index| {
+                    self.symbols(index)?
+                        .find(name)
+                        .filter(|symbol| symbol.exported)
+                        .map(|symbol| symbol.address)
+                })
+            },
+            |asked, answer| {
+                asked.exported.insert(name.to_owned(), answer);
+            },
+        )
+    }
+}
+
+impl ModuleTypes<'_, '_> {
+    /// Size of a struct in bytes.
+    pub fn struct_size(&self, ty: &str) -> Option<u32> {
+        self.binaries.ask_module(
+            self.module,
+            |told| *told.sizes.get(ty)?,
+            || self.binaries.dwarf(self.module).ok()?.struct_size(ty),
+            |asked, answer| {
+                asked.sizes.insert(ty.to_owned(), answer);
+            },
+        )
+    }
+
+    /// The place of a field of a struct.
+    pub fn field(&self, ty: &str, path: &str) -> Option<Field> {
+        self.binaries.ask_module(
+            self.module,
+            |told| *told.fields.get(ty)?.get(path)?,
+            || self.binaries.dwarf(self.module).ok()?.field(ty, path),
+            |asked, answer| {
+                asked.fields.entry(ty.to_owned()).or_default().insert(path.to_owned(), answer);
+            },
+        )
     }
 }
 

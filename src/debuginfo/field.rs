@@ -1,8 +1,10 @@
 //! Where a field is inside a struct, and how a path to a field is spelled. Knows byte and bit positions;
 //! refuses to know where such a position was learnt.
 
+use serde::{Deserialize, Serialize};
+
 /// The position of one field in its struct.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Field {
     /// Bytes from the start of the struct the path was asked of.
     pub offset: u32,
@@ -14,7 +16,7 @@ pub struct Field {
 }
 
 /// The bits of a bit-field on a little-endian machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Bits {
     /// Number of the lowest bit, counted from the least significant bit of the byte at [`Field::offset`]; below 8.
     pub offset: u8,

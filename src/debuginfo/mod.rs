@@ -1,6 +1,7 @@
 //! L1: what one ELF file says about itself. Knows ELF sections, symbols and DWARF; refuses to know
 //! which program it is looking at, where the file was found and what any name means.
 
+mod answers;
 mod binaries;
 pub mod dwarf;
 mod elf;
@@ -11,7 +12,8 @@ mod field;
 mod symbol_tests;
 mod symbols;
 
-pub use binaries::Binaries;
+pub use answers::{Answers, FoundSymbol, ObjectStruct};
+pub use binaries::{Binaries, ModuleTypes};
 pub use dwarf::{
     Companions, DwarfIndex, Function, Member, PointerMember, SplitUnit, StructRef, SupplementaryLink,
 };

@@ -1,23 +1,51 @@
 //! Layouts from debug information. Knows only how to pass the question on.
 
 use super::{Field, LayoutSource, Origin};
-use crate::debuginfo::DwarfIndex;
+use crate::debuginfo::{DwarfIndex, ModuleTypes};
 
-/// The debug information of one mapped module as a layout source.
+/// The debug information of one file, or of one mapped module, as a layout source.
 #[derive(Clone, Debug)]
-pub struct DwarfSource<'i, 'd> {
-    index: &'i DwarfIndex<'d>,
+pub struct DwarfSource<T> {
+    types: T,
     module: String,
 }
 
-impl<'i, 'd> DwarfSource<'i, 'd> {
-    /// Answers from `index`, which belongs to the module of that name.
-    pub fn new(index: &'i DwarfIndex<'d>, module: impl Into<String>) -> Self {
-        Self { index, module: module.into() }
+/// Debug information that can be asked for structs by name.
+pub trait NamedStructs {
+    /// Size of a struct in bytes.
+    fn struct_size(&self, ty: &str) -> Option<u32>;
+    /// The place of a field of a struct.
+    fn field(&self, ty: &str, path: &str) -> Option<Field>;
+}
+
+impl NamedStructs for &DwarfIndex<'_> {
+    fn struct_size(&self, ty: &str) -> Option<u32> {
+        DwarfIndex::struct_size(self, ty)
+    }
+
+    fn field(&self, ty: &str, path: &str) -> Option<Field> {
+        DwarfIndex::field(self, ty, path)
     }
 }
 
-impl LayoutSource for DwarfSource<'_, '_> {
+impl NamedStructs for ModuleTypes<'_, '_> {
+    fn struct_size(&self, ty: &str) -> Option<u32> {
+        ModuleTypes::struct_size(self, ty)
+    }
+
+    fn field(&self, ty: &str, path: &str) -> Option<Field> {
+        ModuleTypes::field(self, ty, path)
+    }
+}
+
+impl<T: NamedStructs> DwarfSource<T> {
+    /// Answers from `types`, which belong to the module of that name.
+    pub fn new(types: T, module: impl Into<String>) -> Self {
+        Self { types, module: module.into() }
+    }
+}
+
+impl<T: NamedStructs> LayoutSource for DwarfSource<T> {
     fn origin(&self) -> Origin {
         Origin::Dwarf
     }
@@ -27,10 +55,10 @@ impl LayoutSource for DwarfSource<'_, '_> {
     }
 
     fn size_of(&self, ty: &str) -> Option<u32> {
-        self.index.struct_size(ty)
+        self.types.struct_size(ty)
     }
 
     fn field(&self, ty: &str, path: &str) -> Option<Field> {
-        self.index.field(ty, path)
+        self.types.field(ty, path)
     }
 }

@@ -10,7 +10,7 @@ mod tests;
 mod text;
 
 pub use crate::debuginfo::{Bits, Field};
-pub use dwarf::DwarfSource;
+pub use dwarf::{DwarfSource, NamedStructs};
 pub use error::LayoutError;
 pub use resolver::{Resolution, Resolver};
 pub use table::{Table, TableModule, TableStruct, TableSymbol, TableVariant};

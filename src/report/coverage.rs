@@ -3,7 +3,7 @@
 //! Knows which gaps bound which numbers; refuses to know what the numbers are.
 
 use super::{Hex, Page, number};
-use crate::corefile::{Inputs, ModuleStatus, Piece, PieceSource};
+use crate::corefile::{Inputs, MemoryFigures, ModuleStatus};
 use crate::cpython::{AllocatorKind, Runtime, Support, WalkKind};
 use crate::heap::{Census, HeapGraph};
 use serde::Serialize;
@@ -173,10 +173,10 @@ impl Coverage {
                 .truncation()
                 .map(|cut| CutOff { expected_bytes: cut.expected, actual_bytes: cut.actual }),
             notes_complete: inputs.notes().complete,
-            memory: match runtime {
-                Some(runtime) => memory(inputs, &runtime.space),
-                None => memory(inputs, &inputs.space()),
-            },
+            memory: memory(match runtime {
+                Some(runtime) => inputs.memory_figures(&runtime.space),
+                None => inputs.memory_figures(&inputs.space()),
+            }),
             modules: modules(inputs),
             python: runtime.map(python),
             census: None,
@@ -396,29 +396,15 @@ impl Coverage {
     }
 }
 
-fn memory(inputs: &Inputs, space: &crate::corefile::AddressSpace<'_>) -> MemoryCoverage {
-    let mut memory = MemoryCoverage::default();
-    let is_anonymous = |piece: &Piece<'_>| piece.writable && inputs.module_at(piece.start).is_none();
-    // The kernel leaves out memory that was never written to (fs/coredump.c, vma_dump_size), as it leaves out all
-    // anonymous memory when told to: then the core has none of it.
-    let whole = inputs.core().truncation().is_none();
-    let keeps_anonymous =
-        whole && space.pieces().iter().any(|piece| piece.bytes.is_some() && is_anonymous(piece));
-    for piece in space.pieces() {
-        memory.mapped_bytes += piece.len;
-        match (piece.bytes, piece.source) {
-            (Some(_), PieceSource::Core) => memory.core_bytes += piece.len,
-            (Some(_), PieceSource::Module(_)) => memory.file_bytes += piece.len,
-            (None, _) if keeps_anonymous && is_anonymous(piece) => memory.untouched_bytes += piece.len,
-            (None, _) => {
-                memory.missing_bytes += piece.len;
-                if piece.writable {
-                    memory.missing_writable_bytes += piece.len;
-                }
-            }
-        }
+fn memory(figures: MemoryFigures) -> MemoryCoverage {
+    MemoryCoverage {
+        mapped_bytes: figures.mapped,
+        core_bytes: figures.in_core,
+        file_bytes: figures.from_files,
+        untouched_bytes: figures.untouched,
+        missing_bytes: figures.missing,
+        missing_writable_bytes: figures.missing_writable,
     }
-    memory
 }
 
 fn modules(inputs: &Inputs) -> ModuleCoverage {

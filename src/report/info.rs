@@ -9,7 +9,6 @@ use crate::corefile::Inputs;
 use crate::cpython::{Interpreter, Outline, Runtime, dict_get, read_str, regions};
 use crate::layout::Resolution;
 use serde::Serialize;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Most modules, interpreters and places listed without `--limit`.
 const MAX_LISTED: usize = 200;
@@ -132,7 +131,7 @@ impl InfoReport {
         modules.truncate(MAX_LISTED);
         Self {
             parent_pid: notes.process.as_ref().map(|process| process.ppid),
-            file_modified: modified(inputs),
+            file_modified: inputs.core().modified(),
             threads: notes.threads.len() as u64,
             python: runtime.map(python),
             python_problem: problem,
@@ -148,11 +147,6 @@ impl InfoReport {
             }),
         }
     }
-}
-
-fn modified(inputs: &Inputs) -> Option<u64> {
-    let time: SystemTime = std::fs::metadata(inputs.core().path()).ok()?.modified().ok()?;
-    time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
 }
 
 fn python(runtime: &Runtime<'_>) -> PythonIdentity {

@@ -2,7 +2,7 @@
 
 use super::table::{Align, Table};
 use super::{Hex, Page};
-use crate::corefile::{BuildId, Inputs, MappedFile, Module, ModuleStatus};
+use crate::corefile::{BuildId, Inputs, Module, ModuleStatus};
 use crate::debuginfo::Binaries;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -59,9 +59,10 @@ pub(super) fn rows(inputs: &Inputs, python: Option<usize>) -> Vec<ModuleRow> {
 
 fn row(binaries: &Binaries<'_>, index: usize, module: &Module, is_python: bool) -> ModuleRow {
     let (status, file, advice) = status(module);
-    let debug_info = binaries.debug_info_file(index).map(MappedFile::path);
-    let is_separate = debug_info.is_some() && debug_info == module.debug_file().map(MappedFile::path);
-    let tried = module.debug_tried().iter().take(MAX_TRIED).filter(|_| debug_info.is_none());
+    let debug_info = binaries.debug_info_file(index);
+    let is_separate = debug_info.is_some() && debug_info.as_deref() == module.debug_path();
+    let most_tried = if debug_info.is_none() { MAX_TRIED } else { 0 };
+    let tried = module.debug_tried().iter().take(most_tried);
     ModuleRow {
         path: module.path.clone(),
         start: Hex(module.start),
@@ -72,7 +73,7 @@ fn row(binaries: &Binaries<'_>, index: usize, module: &Module, is_python: bool) 
         deleted: module.deleted,
         status,
         file: file.map(|path| path.display().to_string()),
-        debug_file: module.debug_file().is_some(),
+        debug_file: module.debug_path().is_some(),
         debug_info: debug_info.map(|path| path.display().to_string()),
         debug_found_by: module.debug_source().filter(|_| is_separate).map(|source| source.to_string()),
         debug_tried: tried.map(|path| path.display().to_string()).collect(),

@@ -117,7 +117,7 @@ fn prove(case: &Case) -> Result<(), String> {
     equal(found, (Some(16), Some(8), Some(8)), "the program's own structs")?;
     let shared = (index.struct_size("dirent"), index.struct_size("stat"), index.struct_size("addrinfo"));
     equal(shared, (Some(280), Some(144), Some(48)), "structs of the C library")?;
-    let address = binaries.symbol(program, "works_on").ok_or("no symbol works_on")?;
+    let address = binaries.symbol(program, "works_on").ok_or("no symbol works_on")?.address;
     let link_address =
         address.wrapping_sub(inputs.modules().get(program).map_or(0, |module| module.load_bias));
     let function = index.function_at(link_address).map(|function| function.name);

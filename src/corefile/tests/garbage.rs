@@ -21,7 +21,7 @@ fn exercise(scene: &Scene, bytes: &[u8]) {
     for address in edges.chain([0, u64::MAX]).take(200) {
         for near in [address.wrapping_sub(1), address, address.wrapping_add(1)] {
             let first = space.read_u8(near);
-            assert_eq!(first.is_ok(), space.slice_from(near).is_ok());
+            assert_eq!(first.is_ok(), space.peek_from(near).is_ok());
             assert!(first.is_err() || space.is_mapped(near));
             let _ = space.read_u64(near);
             let _ = space.slice(near, usize::MAX);

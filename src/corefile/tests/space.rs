@@ -60,7 +60,7 @@ fn errors_name_the_first_missing_address() {
     assert_eq!(space.read_u64(0x1010), Err(ReadError::NotInCore(0x1010)));
     assert_eq!(space.read_bytes(0x1000, usize::MAX), Err(ReadError::NotInCore(0x1010)));
     assert_eq!(space.slice(0x1008, 9), Err(ReadError::NotInCore(0x1010)));
-    assert_eq!(space.slice_from(0x1020), Err(ReadError::Unmapped(0x1020)));
+    assert_eq!(space.peek_from(0x1020), Err(ReadError::Unmapped(0x1020)));
     assert!(space.is_mapped(0x101f) && !space.is_mapped(0x1020));
 }
 
