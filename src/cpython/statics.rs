@@ -10,6 +10,10 @@ use crate::corefile::Address;
 
 /// Arenas looked at in one table: far more than fit any machine's memory.
 const MAX_ARENAS: u32 = 1 << 24;
+/// Entries without memory before the first arena of a table: 16 GiB that were given back.
+const MAX_LEADING: u32 = 1 << 16;
+/// Entries looked at in all candidates: words that lead into zeros must not make the search quadratic.
+const MAX_LOOKED: u32 = 1 << 23;
 /// Entries of a dict that must be interned strings before it is taken for theirs.
 const SAMPLE: usize = 64;
 /// Fewer interned strings than any interpreter has.
@@ -18,8 +22,10 @@ const FEW: u64 = 256;
 /// `arenas` and the number of its entries: the array whose arenas' pools repeat their index.
 pub(super) fn arena_table(runtime: &Runtime<'_>) -> Option<(Address, u32)> {
     let module = runtime.binaries.module(runtime.module)?;
+    let mut left = MAX_LOOKED;
     own_data::find_word(&runtime.space, module, |_, table| {
-        let arenas = (table.is_multiple_of(8) && table != 0).then(|| arenas_at(runtime, table))?;
+        let arenas = (table.is_multiple_of(8) && table != 0).then(|| arenas_at(runtime, table, left))?;
+        left = left.saturating_sub(arenas.entries);
         (arenas.allocated > 0).then_some((table, arenas.entries))
     })
 }
@@ -33,11 +39,13 @@ struct Arenas {
     allocated: u32,
 }
 
-/// Counts the entries of an array of arenas at `table`, which ends where an entry cannot be one.
-fn arenas_at(runtime: &Runtime<'_>, table: Address) -> Arenas {
+/// Counts the entries of an array of arenas at `table`, which ends where an entry cannot be one. Gives up after `most`
+/// entries without an arena.
+fn arenas_at(runtime: &Runtime<'_>, table: Address, most: u32) -> Arenas {
     let (space, l) = (&runtime.space, &runtime.layouts.allocators.arena);
+    let most = most.min(MAX_LEADING);
     let mut found = Arenas::default();
-    while found.entries < MAX_ARENAS {
+    while found.entries < if found.allocated == 0 { most } else { MAX_ARENAS } {
         let entry =
             table.wrapping_add(u64::from(found.entries) * u64::from(runtime.layouts.allocators.arena.size));
         let Ok(address) = space.field(entry, l.address) else { break };

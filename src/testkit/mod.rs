@@ -4,6 +4,7 @@
 pub mod core_builder;
 pub mod dwarf_builder;
 pub mod elf_builder;
+pub mod hostile;
 pub mod library_builder;
 
 /// Writes bytes at an offset, growing the buffer with zeros as needed.

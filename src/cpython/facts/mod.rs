@@ -133,6 +133,14 @@ impl Facts {
         all(&told.holds).for_each(|(name, held)| note(&mut self.holds, name, held.clone()));
     }
 
+    /// Reads lines and writes again what was understood: for tests of hostile text.
+    #[cfg(any(test, feature = "testkit"))]
+    pub(crate) fn rewritten<'t>(lines: impl Iterator<Item = &'t str>) -> Vec<String> {
+        let mut facts = Self::default();
+        facts.read(lines);
+        facts.lines()
+    }
+
     /// How instances of the type called `name`, of `size` bytes, are traversed by a function whose code is not there;
     /// `type_at` is where an object has its type.
     fn visited(&self, name: &str, size: u64, type_at: u32) -> Option<Walk> {

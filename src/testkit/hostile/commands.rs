@@ -1,0 +1,194 @@
+//! Every command's way through the library, from an opened core to the text and the document, on whatever it leads to.
+
+use crate::analysis::{
+    Direction, Heap, Holders, InstanceFilter, PathsLimits, Roots, Selection, collect, cycles, histogram,
+    instances, merged_paths, paths, references, retained_by_suspects, suspects,
+};
+use crate::corefile::{Address, Inputs};
+use crate::cpython::{Outline, Runtime, Values};
+use crate::graph::NodeSet;
+use crate::heap::{Census, HeapGraph, build_graph, census};
+use crate::layout::Table;
+use crate::query;
+use crate::report::cycles::CyclesReport;
+use crate::report::info::InfoReport;
+use crate::report::objects::{ObjectFilter, ObjectsReport};
+use crate::report::outline::OutlineReport;
+use crate::report::overview::{OverviewParts, OverviewReport};
+use crate::report::paths::PathsReport;
+use crate::report::referrers::{ReferencesReport, ReferentsReport, ReferrersReport};
+use crate::report::show::{ShowOptions, ShowReport};
+use crate::report::suspects::SuspectsReport;
+use crate::report::threads::{ThreadOptions, ThreadsReport};
+use crate::report::types::{TypeOptions, TypeSelection, TypeSort, TypesReport};
+use crate::report::{CoreIdentity, Coverage, Envelope, Page, Report};
+use std::hint::black_box;
+
+/// Rows of every table.
+const LIMIT: usize = 20;
+/// Objects that are shown, and whose holders are looked for.
+const OBJECTS: u64 = 6;
+/// What people ask for.
+const QUESTIONS: [&str; 7] = [
+    "sys.modules",
+    "dict",
+    "sys.modules['__main__'].__dict__",
+    "function",
+    "builtins.print",
+    "frame",
+    "type",
+];
+
+/// Runs them all. `seed` chooses the objects that some of them are about.
+pub(super) fn all(inputs: &Inputs, table: Option<&Table>, seed: u64) {
+    let opened = Runtime::open(inputs, table);
+    let told = Told::new(inputs, opened.as_ref().ok());
+    let problem = opened.as_ref().err().map(ToString::to_string);
+    told.written(&InfoReport::new(inputs, opened.as_ref().ok(), problem.clone(), true));
+    if let Some(outline) = Outline::read(inputs) {
+        told.written(&OutlineReport::new(&outline, problem.unwrap_or_default(), LIMIT));
+    }
+    if let Ok(mut runtime) = opened {
+        decoded(inputs, &mut runtime, told, seed);
+    }
+}
+
+/// Those that a process without an interpreter has an answer to.
+pub(super) fn undecoded(inputs: &Inputs) {
+    let told = Told::new(inputs, None);
+    told.written(&InfoReport::new(inputs, None, Some(String::new()), true));
+    if let Some(outline) = Outline::read(inputs) {
+        told.written(&OutlineReport::new(&outline, String::new(), LIMIT));
+    }
+}
+
+/// What every report is written with.
+struct Told {
+    identity: CoreIdentity,
+    coverage: Coverage,
+}
+
+impl Told {
+    fn new(inputs: &Inputs, runtime: Option<&Runtime<'_>>) -> Self {
+        Self { identity: CoreIdentity::new(inputs, runtime), coverage: Coverage::new(inputs, runtime) }
+    }
+
+    fn written<R: Report>(&self, report: &R) {
+        let mut page = Page::new(100, false);
+        report.render(&mut page, &self.identity, &self.coverage);
+        let document = Envelope::new(&self.identity, &self.coverage, report).to_json();
+        black_box((page.into_text(), document.expect("every report can be written")));
+    }
+}
+
+fn decoded(inputs: &Inputs, runtime: &mut Runtime<'_>, mut told: Told, seed: u64) {
+    let threads = ThreadsReport::new(inputs, runtime, ThreadOptions { values: Values::Shown, limit: LIMIT });
+    told.written(&threads);
+    let Ok(census) = census(runtime) else { return };
+    told.coverage.add_census(&census);
+    let Ok(graph) = build_graph(runtime, &census.objects) else { return };
+    told.coverage.add_references(&graph);
+    let chosen = chosen(&census, seed);
+    shown(runtime, &told, &chosen);
+    held(&Whole { runtime, census: &census, graph: &graph }, &told, &chosen, &threads);
+    black_box(runtime.layout_table().to_string());
+    black_box(runtime.facts_as_lines());
+}
+
+/// Some of the objects.
+fn chosen(census: &Census, seed: u64) -> Vec<Address> {
+    let addresses = census.objects.addresses();
+    let count = addresses.len().max(1) as u64;
+    let index = |turn: u64| (seed.wrapping_add(turn.wrapping_mul(0x9e37_79b9_7f4a_7c15)) % count) as usize;
+    (0..OBJECTS).filter_map(|turn| addresses.get(index(turn)).copied()).collect()
+}
+
+/// `show`, of objects and of what people type.
+fn shown(runtime: &Runtime<'_>, told: &Told, chosen: &[Address]) {
+    let options = ShowOptions { depth: 3, limit: LIMIT, values: Values::Shown };
+    let show = |text: String, object, is_class| {
+        told.written(&ShowReport::new(runtime, text, object, is_class, options));
+    };
+    chosen.iter().for_each(|&object| show(format!("{object:#x}"), object, false));
+    for question in QUESTIONS {
+        let expression = query::parse(question).expect("these can be read");
+        let Ok(target) = query::resolve(runtime, &expression) else { continue };
+        if let Ok(object) = target.require_object() {
+            show(target.text, object, !target.types.is_empty());
+        }
+    }
+}
+
+struct Whole<'w, 'core> {
+    runtime: &'w Runtime<'core>,
+    census: &'w Census,
+    graph: &'w HeapGraph,
+}
+
+/// Everything that needs the graph.
+fn held(whole: &Whole<'_, '_>, told: &Told, chosen: &[Address], threads: &ThreadsReport) {
+    let Whole { runtime, census, graph } = *whole;
+    let objects = &census.objects;
+    let heap = Heap { runtime, objects, graph };
+    let garbage = collect(runtime, objects, graph);
+    let roots = Roots::named(heap, &garbage);
+    let mut found = suspects(heap, &roots, &garbage);
+    let options = TypeOptions { sort: TypeSort::Bytes, by_module: false, limit: LIMIT };
+    let counted = histogram(objects, runtime.types.len(), &Selection::default());
+    let selection = TypeSelection::default();
+    let parts = OverviewParts {
+        census,
+        references: graph.forward.edges(),
+        types: TypesReport::new(runtime, &counted, selection.clone(), options, |_| true),
+        garbage: &garbage,
+        suspects: &found,
+        threads,
+    };
+    told.written(&OverviewReport::new(runtime, &told.identity, parts));
+    let by_module = TypeOptions { by_module: true, ..options };
+    told.written(&TypesReport::new(runtime, &counted, selection, by_module, |_| true));
+    retained_by_suspects(heap, &roots, &mut found);
+    told.written(&SuspectsReport::new(objects, &found, LIMIT));
+    told.written(&CyclesReport::new(objects, &garbage, &cycles(heap, &garbage), LIMIT));
+    let roots = Roots::find(heap, &garbage);
+    for &object in chosen {
+        holders(heap, &roots, told, object);
+    }
+}
+
+/// `objects` of an object's type, `referrers`, `referents` and `paths` of the object.
+fn holders(heap: Heap<'_, '_>, roots: &Roots, told: &Told, object: Address) {
+    let objects = heap.objects;
+    let Some(id) = objects.find(object) else { return };
+    let text = || format!("{object:#x}");
+    let types = [objects.type_id(id)];
+    let filter = InstanceFilter {
+        selection: Selection::default(),
+        min_size: None,
+        max_size: None,
+        min_refcount: None,
+        max_refcount: None,
+    };
+    let found = instances(heap.runtime, objects, &types, &filter, LIMIT);
+    let described = ObjectFilter {
+        min_size: None,
+        max_size: None,
+        min_refcount: None,
+        max_refcount: None,
+        generation: None,
+    };
+    told.written(&ObjectsReport::new(heap.runtime, objects, text(), &types, described, &found));
+    let wanted = NodeSet::from_nodes(objects.len(), [id.0]);
+    let found = references(heap, Some(roots), &wanted, Direction::Referrers, LIMIT);
+    let report = ReferencesReport::new(heap, text(), 1, Direction::Referrers, &found, LIMIT);
+    told.written(&ReferrersReport(report));
+    let found = references(heap, None, &wanted, Direction::Referents, LIMIT);
+    let report = ReferencesReport::new(heap, text(), 1, Direction::Referents, &found, LIMIT);
+    told.written(&ReferentsReport(report));
+    told.written(&PathsReport::single(heap, text(), &paths(heap, roots, id, LIMIT)));
+    let alike = |node: u32| objects.types_column().get(node as usize) == Some(&types[0]);
+    let alike = NodeSet::passing(objects.len(), alike);
+    let searched = Holders::search(heap, roots, None);
+    let limits = PathsLimits { steps: LIMIT, ..PathsLimits::default() };
+    told.written(&PathsReport::merged(heap, text(), &merged_paths(heap, roots, &searched, &alike, limits)));
+}

@@ -1,0 +1,97 @@
+//! Every reader of bytes that others wrote, each as a function of any bytes: what the fuzz targets in `fuzz/` call, and
+//! what the tests call again with every input that once went wrong (`fuzz/regressions`).
+//!
+//! Knows how to reach the readers and what they may take ([`Target::bound`]); refuses to know what is right: a
+//! function here ends, without a panic, or something is wrong.
+
+mod commands;
+mod damage;
+mod parts;
+mod scratch;
+pub mod seeds;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+pub use scratch::ScratchFile;
+
+use std::time::Duration;
+
+/// One kind of input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A core file: headers, segments, splicing, modules.
+    Core,
+    /// The notes of a core file.
+    Notes,
+    /// A compressed file.
+    Compressed,
+    /// An ELF file with symbols and DWARF.
+    Dwarf,
+    /// A layout table with facts, and what people type.
+    Tables,
+    /// A list of damages to a committed core, on which every command is run.
+    Walk,
+}
+
+/// What one input may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// Time, of a release build on one processor.
+    pub time: Duration,
+    /// Most bytes allocated at a time: this many for each byte of the input (of [`Target::Walk`]: of the core) …
+    pub for_each_byte: usize,
+    /// … and this many besides.
+    pub besides: usize,
+}
+
+impl Target {
+    /// All of them.
+    pub const ALL: [Target; 6] =
+        [Self::Core, Self::Notes, Self::Compressed, Self::Dwarf, Self::Tables, Self::Walk];
+
+    /// Its name: of the fuzz target, and of its directory of inputs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Core => "core",
+            Self::Notes => "notes",
+            Self::Compressed => "compressed",
+            Self::Dwarf => "dwarf",
+            Self::Tables => "tables",
+            Self::Walk => "walk",
+        }
+    }
+
+    /// What one input may take.
+    pub fn bound(self) -> Bound {
+        let (seconds, for_each_byte, mebibytes) = match self {
+            // A module's image has up to 64 MiB of gaps between its parts.
+            Self::Core | Self::Notes => (2, 64, 128),
+            Self::Compressed => (2, 64, 32),
+            Self::Dwarf => (2, 256, 32),
+            Self::Tables => (2, 64, 16),
+            Self::Walk => (10, 16, 128),
+        };
+        Bound { time: Duration::from_secs(seconds), for_each_byte, besides: mebibytes << 20 }
+    }
+
+    /// Bytes that the bound is a multiple of, for an input of `length` bytes.
+    pub fn measure(self, input: &[u8]) -> usize {
+        match self {
+            Self::Walk => walk::size_of_core(input),
+            _ => input.len(),
+        }
+    }
+
+    /// Reads an input in every way there is.
+    pub fn run(self, input: &[u8]) {
+        match self {
+            Self::Core => parts::core(input),
+            Self::Notes => parts::notes(input),
+            Self::Compressed => parts::compressed(input),
+            Self::Dwarf => parts::dwarf(input),
+            Self::Tables => parts::tables(input),
+            Self::Walk => walk::walk(input),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Committed cores, damaged as an input says, with every command run on them.
+
+use super::ScratchFile;
+use super::commands;
+use super::damage::Places;
+use crate::corefile::{Inputs, MappedFile, SearchOptions};
+use crate::cpython::Runtime;
+use crate::layout::Table;
+use std::path::Path;
+use std::sync::{Mutex, OnceLock};
+
+/// The cores: small ones of every way that CPython has to lay out its memory.
+const CORES: [&str; 12] = [
+    "3.12.1-bare",
+    "3.8.18-bare",
+    "3.14.10-bare",
+    "3.13.15t-bare",
+    "3.11.7-bare",
+    "3.15.2-bare",
+    "3.13.0-bare",
+    "3.9.18dtr-bare",
+    "3.10.13-bare",
+    "3.13.18d-bare",
+    "3.14.7t-bare",
+    "3.11.2-aarch64-bare",
+];
+
+/// A core in memory, and where it can be hurt.
+struct Victim {
+    bytes: Vec<u8>,
+    table: Table,
+    places: Places,
+    file: Mutex<ScratchFile>,
+}
+
+/// Damages a core and runs all commands. The first byte says which core, and whether the table made with it is used or
+/// those that come with the program.
+pub(super) fn walk(input: &[u8]) {
+    let [choice, rest @ ..] = input else { return };
+    let victim = victim(*choice);
+    // A walk that panicked left its core damaged, and is reported by itself.
+    let file = victim.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let damaged = victim.places.damage(&victim.bytes, rest);
+    let restored = |at: usize, length: usize| {
+        let bytes = &victim.bytes[at..at + length];
+        file.write(at as u64, bytes).expect("a file in memory");
+    };
+    for (at, new) in &damaged.changes {
+        file.write(*at as u64, new).expect("a file in memory");
+    }
+    if let Some(length) = damaged.length {
+        file.set_length(length as u64).expect("a file in memory");
+    }
+    let table = (choice & 0x80 == 0).then_some(&victim.table);
+    let options = SearchOptions { core_only: true, ..SearchOptions::default() };
+    if let Ok(inputs) = Inputs::open(file.path(), &options) {
+        commands::all(&inputs, table, rest.len() as u64);
+    }
+    damaged.changes.iter().for_each(|(at, new)| restored(*at, new.len()));
+    if let Some(length) = damaged.length {
+        restored(length, victim.bytes.len() - length);
+    }
+}
+
+/// Bytes of the core that an input is about.
+pub(super) fn size_of_core(input: &[u8]) -> usize {
+    input.first().map_or(0, |choice| victim(*choice).bytes.len())
+}
+
+fn victim(choice: u8) -> &'static Victim {
+    static VICTIMS: [OnceLock<Victim>; CORES.len()] = [const { OnceLock::new() }; CORES.len()];
+    let index = usize::from(choice & 0x7f) % CORES.len();
+    VICTIMS[index].get_or_init(|| unpacked(CORES[index]))
+}
+
+fn unpacked(name: &str) -> Victim {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/cores").join(name);
+    let packed = MappedFile::open(&directory.join("core.zst")).expect("a committed core");
+    let text = std::fs::read_to_string(directory.join("layout.txt")).expect("its layout table");
+    let table = Table::parse(&text).expect("its layout table");
+    let bytes = packed.bytes().to_vec();
+    let file = ScratchFile::new(&bytes).expect("a file in memory");
+    let options = SearchOptions { core_only: true, ..SearchOptions::default() };
+    let inputs = Inputs::open(file.path(), &options).expect("a whole core");
+    let mut runtime = Runtime::open(&inputs, Some(&table)).expect("an interpreter");
+    let places = Places::find(&inputs, &mut runtime, &bytes);
+    drop(runtime);
+    drop(inputs);
+    Victim { bytes, table, places, file: Mutex::new(file) }
+}
