@@ -170,7 +170,7 @@ pub enum Command {
 /// The core file.
 #[derive(Debug, Args)]
 pub struct CoreArgument {
-    /// Core file, plain or compressed with zstd
+    /// Core file, plain or compressed (zstd, lz4, gzip, xz); `-` reads standard input
     #[arg(value_name = "CORE")]
     pub core: PathBuf,
 }
@@ -178,7 +178,7 @@ pub struct CoreArgument {
 /// `info`.
 #[derive(Debug, Args)]
 pub struct InfoArguments {
-    /// Core file, plain or compressed with zstd
+    /// Core file, plain or compressed (zstd, lz4, gzip, xz); `-` reads standard input
     #[arg(value_name = "CORE")]
     pub core: PathBuf,
 
@@ -190,7 +190,7 @@ pub struct InfoArguments {
 /// `types`.
 #[derive(Debug, Args)]
 pub struct TypesArguments {
-    /// Core file, plain or compressed with zstd
+    /// Core file, plain or compressed (zstd, lz4, gzip, xz); `-` reads standard input
     #[arg(value_name = "CORE")]
     pub core: PathBuf,
 
@@ -218,7 +218,7 @@ pub struct TypesArguments {
 /// `objects`.
 #[derive(Debug, Args)]
 pub struct ObjectsArguments {
-    /// Core file, plain or compressed with zstd
+    /// Core file, plain or compressed (zstd, lz4, gzip, xz); `-` reads standard input
     #[arg(value_name = "CORE")]
     pub core: PathBuf,
 
@@ -250,7 +250,7 @@ pub struct ObjectsArguments {
 /// `show`.
 #[derive(Debug, Args)]
 pub struct ShowArguments {
-    /// Core file, plain or compressed with zstd
+    /// Core file, plain or compressed (zstd, lz4, gzip, xz); `-` reads standard input
     #[arg(value_name = "CORE")]
     pub core: PathBuf,
 
@@ -270,7 +270,7 @@ pub struct ShowArguments {
 /// `referrers`, `referents` and `paths`.
 #[derive(Debug, Args)]
 pub struct TargetArguments {
-    /// Core file, plain or compressed with zstd
+    /// Core file, plain or compressed (zstd, lz4, gzip, xz); `-` reads standard input
     #[arg(value_name = "CORE")]
     pub core: PathBuf,
 
@@ -286,7 +286,7 @@ pub struct TargetArguments {
 /// `threads`.
 #[derive(Debug, Args)]
 pub struct ThreadsArguments {
-    /// Core file, plain or compressed with zstd
+    /// Core file, plain or compressed (zstd, lz4, gzip, xz); `-` reads standard input
     #[arg(value_name = "CORE")]
     pub core: PathBuf,
 
@@ -383,7 +383,7 @@ pub enum DevCommand {
     /// Write what was decoded, as binary files for a comparison with the interpreter's own answers
     #[command(after_help = "Example:\n  exuvia dev dump core.4242 /tmp/mine")]
     Dump {
-        /// Core file, plain or compressed with zstd
+        /// Core file, plain or compressed (zstd, lz4, gzip, xz); `-` reads standard input
         #[arg(value_name = "CORE")]
         core: PathBuf,
         /// Start of the names of the files: PREFIX.objs.bin and others
@@ -394,7 +394,7 @@ pub enum DevCommand {
     /// Print the layout table of the core's interpreter, for use with --layout
     #[command(after_help = "Example:\n  exuvia dev layouts core.4242 -o python-3.12.1.layout")]
     Layouts {
-        /// Core file, plain or compressed with zstd
+        /// Core file, plain or compressed (zstd, lz4, gzip, xz); `-` reads standard input
         #[arg(value_name = "CORE")]
         core: PathBuf,
         /// File to write instead of standard output

@@ -15,6 +15,7 @@ use goblin::elf::{Elf, Header};
 use serde::{Deserialize, Serialize};
 
 use super::Address;
+use super::core_source::{self, CoreSource, Damage};
 use super::error::CoreError;
 use super::mapped_file::MappedFile;
 use super::notes::{self, NoteReader};
@@ -115,7 +116,7 @@ pub struct Truncation {
 /// An opened core file: its bytes and its segment table.
 #[derive(Debug)]
 pub struct CoreFile {
-    file: MappedFile,
+    input: CoreSource,
     machine: Machine,
     segments: Vec<Segment>,
     notes: Vec<NoteRange>,
@@ -136,25 +137,37 @@ impl CoreFile {
     /// Maps a core file and reads its headers.
     ///
     /// # Errors
-    /// Any [`CoreError`]. A file cut off after its headers is not an error: see [`CoreFile::truncation`].
+    /// Any [`CoreError`]. A file cut off after its headers is not an error: see [`CoreFile::truncation`] and
+    /// [`CoreFile::damage`].
     pub(super) fn open(path: &Path) -> Result<CoreFile, CoreError> {
-        let file = MappedFile::open(path)?;
-        let (headers, machine) = core_headers(&file)?;
+        let input = core_source::open(path)?;
+        let damage = input.damage.clone();
+        CoreFile::read(input).map_err(|error| match damage {
+            Some(Damage { decoded, reason }) if error.is_lack_of_bytes(decoded) => {
+                CoreError::Decompress { path: path.to_owned(), written: decoded, reason }
+            }
+            _ => error,
+        })
+    }
+
+    fn read(input: CoreSource) -> Result<CoreFile, CoreError> {
+        let file = &input.file;
+        let (headers, machine) = core_headers(file)?;
         let truncation = truncation(&headers, file.bytes().len() as u64);
         let segments: Vec<Segment> = headers.loads().map(segment).collect();
         if segments.is_empty() {
-            return Err(no_segments(path, truncation));
+            return Err(no_segments(file.path(), truncation));
         }
         let notes: Vec<NoteRange> = headers.notes().map(note_range).collect();
         let maker = maker(&headers, &notes, file.bytes());
-        let mut core = CoreFile { file, machine, segments, notes, truncation, maker, source: None };
+        let mut core = CoreFile { input, machine, segments, notes, truncation, maker, source: None };
         core.source = core.own_note(NOTE_SOURCE).and_then(Source::parse);
         Ok(core)
     }
 
     /// The path the core was opened by.
     pub fn path(&self) -> &Path {
-        self.file.path()
+        self.input.file.path()
     }
 
     /// Size in bytes (of a compressed core: after decompression; of a saved heap: the size of the core it was made from).
@@ -168,8 +181,7 @@ impl CoreFile {
         if let Some(source) = &self.source {
             return source.modified;
         }
-        let time = std::fs::metadata(self.path()).ok()?.modified().ok()?;
-        time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
+        self.input.modified?.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
     }
 
     /// What a saved heap says of the core it was made from; `None` for other cores.
@@ -201,6 +213,17 @@ impl CoreFile {
         self.truncation.is_none()
     }
 
+    /// Why a compressed core, or one from a pipe, could not be had to its end. Unlike [`CoreFile::truncation`] this also
+    /// tells of an end that is there and whose checksum is wrong.
+    pub fn damage(&self) -> Option<&Damage> {
+        self.input.damage.as_ref()
+    }
+
+    /// Whether the core can be opened by its path once more: one from a pipe cannot.
+    pub fn is_repeatable(&self) -> bool {
+        self.input.repeatable
+    }
+
     /// Who wrote the core.
     pub fn maker(&self) -> CoreMaker {
         self.source.as_ref().map_or(self.maker, |source| source.maker)
@@ -213,7 +236,7 @@ impl CoreFile {
 
     /// The whole file.
     pub(super) fn bytes(&self) -> &[u8] {
-        self.file.bytes()
+        self.input.file.bytes()
     }
 
     /// The bytes of each `PT_NOTE` with its alignment and whether all of it is there.

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use super::Address;
 
+/// Bytes of the magic number of an ELF file.
+const ELF_MAGIC: u64 = 4;
+
 /// Why bytes at an address cannot be had. Small and `Copy`: it travels on the hot path.
 ///
 /// The two cases are different findings and must not be merged: the first points at a corrupt pointer in
@@ -40,8 +43,8 @@ pub enum CoreError {
         /// What the system said.
         source: io::Error,
     },
-    /// A directory, device or pipe.
-    #[error("{} is not a regular file; save the core to a file and pass that", path.display())]
+    /// A directory, a device, a terminal or a socket.
+    #[error("{} is neither a regular file nor a pipe; save the core to a file and pass that", path.display())]
     NotRegular {
         /// The file as it was named.
         path: PathBuf,
@@ -52,18 +55,26 @@ pub enum CoreError {
         /// The file as it was named.
         path: PathBuf,
     },
-    /// A zstd file that does not decompress.
-    #[error("cannot decompress {} after {written} bytes: {reason}; try `zstd -d` and pass its output", path.display())]
+    /// A compressed file of which too little could be decoded to be of use.
+    #[error("cannot decompress {} after {written} bytes: {reason}; copy it again, or unpack it and pass the result", path.display())]
     Decompress {
         /// The file as it was named.
         path: PathBuf,
         /// Bytes decompressed before the failure.
         written: u64,
-        /// What the decoder or the temporary file said.
+        /// What the decoder said.
+        reason: String,
+    },
+    /// A core from a pipe, or a compressed one, cannot be put where it can be mapped.
+    #[error("no room for the content of {}: {reason}; set TMPDIR to a directory on a disk with room", path.display())]
+    Temporary {
+        /// The file as it was named.
+        path: PathBuf,
+        /// What the system said of the temporary file.
         reason: String,
     },
     /// No ELF magic.
-    #[error("{} is not an ELF file; pass a core file (a compressed one must be zstd, or be unpacked first)", path.display())]
+    #[error("{} is not an ELF file; pass a core file (zstd, lz4, gzip and xz are unpacked; other formats must be before)", path.display())]
     NotElf {
         /// The file as it was named.
         path: PathBuf,
@@ -112,4 +123,15 @@ pub enum CoreError {
         /// The file as it was named.
         path: PathBuf,
     },
+}
+
+impl CoreError {
+    /// Whether more bytes than the first `present` might have made a core of the file.
+    pub(super) fn is_lack_of_bytes(&self, present: u64) -> bool {
+        match self {
+            CoreError::Empty { .. } | CoreError::HeadersCutOff { .. } | CoreError::NoSegments { .. } => true,
+            CoreError::NotElf { .. } => present < ELF_MAGIC,
+            _ => false,
+        }
+    }
 }

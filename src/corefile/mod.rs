@@ -7,6 +7,8 @@
 
 mod address_space;
 mod build_id;
+mod compressed;
+mod core_source;
 mod debug_search;
 mod elf;
 mod error;
@@ -21,6 +23,7 @@ mod piece_table;
 mod read_log;
 mod registers;
 mod saved;
+mod sparse_file;
 mod splice;
 #[cfg(test)]
 mod tests;
@@ -28,13 +31,14 @@ mod writer;
 
 pub use address_space::{AddressSpace, Piece, PieceSource};
 pub use build_id::BuildId;
+pub use compressed::{Format, MOST_WINDOW, SeekableWriter, Stop, decompress};
+pub use core_source::Damage;
 pub use debug_search::{DebugSource, separate_debug_file};
 pub use elf::{CoreFile, CoreMaker, Machine, Segment, Truncation};
 pub use error::{CoreError, ReadError};
 pub use inputs::Inputs;
 pub use kept::Kept;
 pub use mapped_file::MappedFile;
-pub(crate) use mapped_file::frame_decoder;
 pub use module_search::SearchOptions;
 pub use modules::{Module, ModuleStatus};
 pub use notes::{FileMapping, Notes, ProcessNote, SignalNote, ThreadNote};

@@ -7,17 +7,19 @@
 
 use std::io::Read;
 
-use ruzstd::decoding::StreamingDecoder;
+use zstd::stream::read::Decoder;
 
 use super::elf::{u32_at, u64_at};
 use super::{DebugInfoError, ElfImage};
-use crate::corefile::{Kept, frame_decoder};
+use crate::corefile::Kept;
 
 /// Size of `Elf64_Chdr`.
 const CHDR_SIZE: usize = 24;
 /// `ch_type` of zlib and of zstd.
 const ELFCOMPRESS_ZLIB: u32 = 1;
 const ELFCOMPRESS_ZSTD: u32 = 2;
+/// Largest window that is decoded with: its size is a number from the input. It is what `zstd` itself takes unasked.
+const ZSTD_WINDOW_LOG: u32 = 27;
 /// What a `.zdebug_` section begins with, before its size as a big-endian number.
 const ZDEBUG_MAGIC: &[u8] = b"ZLIB";
 const ZDEBUG_HEADER: usize = 12;
@@ -84,9 +86,11 @@ fn expand(packed: &Packed<'_>) -> Result<Vec<u8>, String> {
     match packed.kind {
         ELFCOMPRESS_ZLIB => read_exactly(flate2::bufread::ZlibDecoder::new(packed.bytes), packed.size),
         ELFCOMPRESS_ZSTD => {
-            let mut decoder = frame_decoder().map_err(|error| error.to_string())?;
-            let frame = StreamingDecoder::new_with_decoder(packed.bytes, &mut decoder);
-            read_exactly(frame.map_err(|error| error.to_string())?, packed.size)
+            let decoder = Decoder::with_buffer(packed.bytes).and_then(|mut decoder| {
+                decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+                Ok(decoder)
+            });
+            read_exactly(decoder.map_err(|error| error.to_string())?, packed.size)
         }
         other => Err(format!("its compression type {other} is neither zlib nor zstd")),
     }

@@ -18,6 +18,8 @@ const MAX_EXAMPLES: usize = 8;
 pub struct Coverage {
     /// The end of the core is missing.
     pub truncated: Option<CutOff>,
+    /// A compressed core, or one from a pipe, could not be had to its end.
+    pub damaged: Option<DamagedInput>,
     /// Whether every note of the core could be read.
     pub notes_complete: bool,
     /// The process' memory.
@@ -41,6 +43,15 @@ pub struct CutOff {
     pub expected_bytes: u64,
     /// Bytes it has.
     pub actual_bytes: u64,
+}
+
+/// A compressed core that could be decoded in part only, or whose checksum is wrong.
+#[derive(Clone, Debug, Serialize)]
+pub struct DamagedInput {
+    /// Bytes that were decoded.
+    pub decoded_bytes: u64,
+    /// Why there are no more.
+    pub reason: String,
 }
 
 /// Bytes of memory by where they can be read.
@@ -172,6 +183,10 @@ impl Coverage {
                 .core()
                 .truncation()
                 .map(|cut| CutOff { expected_bytes: cut.expected, actual_bytes: cut.actual }),
+            damaged: inputs
+                .core()
+                .damage()
+                .map(|damage| DamagedInput { decoded_bytes: damage.decoded, reason: damage.reason.clone() }),
             notes_complete: inputs.notes().complete,
             memory: memory(match runtime {
                 Some(runtime) => inputs.memory_figures(&runtime.space),
@@ -299,6 +314,13 @@ impl Coverage {
 
     fn memory_gaps(&self) -> Vec<String> {
         let mut why = Vec::new();
+        if let Some(damaged) = &self.damaged {
+            why.push(format!(
+                "the core could not be unpacked beyond {} ({}): copy it again",
+                number::bytes(damaged.decoded_bytes),
+                damaged.reason
+            ));
+        }
         if let Some(CutOff { expected_bytes, actual_bytes }) = self.truncated {
             why.push(format!(
                 "the core is cut off after {} of {}: take or copy it again with enough room (ulimit -c, disk space)",

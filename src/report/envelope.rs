@@ -51,6 +51,9 @@ impl<'r, R: Report> Envelope<'r, R> {
 pub struct CoreIdentity {
     /// Path as it was given.
     pub path: String,
+    /// Whether it can be opened by that path once more.
+    #[serde(skip)]
+    pub repeatable: bool,
     /// Its size, after decompression.
     pub bytes: u64,
     /// `kernel`, `gcore` or `unknown`.
@@ -91,6 +94,7 @@ impl CoreIdentity {
         let module = runtime.and_then(|runtime| runtime.binaries.module(runtime.module));
         Self {
             path: core.path().display().to_string(),
+            repeatable: core.is_repeatable(),
             bytes: core.size(),
             written_by: match core.maker() {
                 CoreMaker::Kernel => "kernel",
@@ -105,6 +109,11 @@ impl CoreIdentity {
             python_module: module.map(|module| module.path.clone()),
             python_build_id: module.and_then(|module| module.build_id.as_ref()).map(ToString::to_string),
         }
+    }
+
+    /// What stands for the core in a command to be typed: of one from a pipe, the word that the help has for it.
+    pub fn argument(&self) -> &str {
+        if self.repeatable { &self.path } else { "CORE" }
     }
 
     /// How the process ended, in words.

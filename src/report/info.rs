@@ -265,7 +265,7 @@ impl InfoReport {
                 &format!(
                     "the stacks of {}, by what the process says of its own layouts: exuvia threads {}.{}",
                     number::counted(outline.threads, "thread", false),
-                    core.path,
+                    core.argument(),
                     borrowed(outline.in_order_of)
                 ),
             );
@@ -339,6 +339,12 @@ fn render_coverage(page: &mut Page, coverage: &Coverage) {
                 number::bytes(cut.actual_bytes),
                 number::bytes(cut.expected_bytes)
             ),
+        );
+    }
+    if let Some(damaged) = &coverage.damaged {
+        page.pair(
+            "Damaged",
+            &format!("{} could be unpacked: {}", number::bytes(damaged.decoded_bytes), damaged.reason),
         );
     }
     if !coverage.notes_complete {

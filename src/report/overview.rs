@@ -368,7 +368,7 @@ fn next_steps(
 ) -> Vec<NextStep> {
     let mut steps = Vec::new();
     let mut step = |command: &str, arguments: &str, answers: String| {
-        let command = format!("exuvia {command} {}{arguments}", shell_word(&core.path));
+        let command = format!("exuvia {command} {}{arguments}", shell_word(core.argument()));
         steps.push(NextStep { command, answers });
     };
     if garbage.unreachable_objects > 0 {

@@ -129,7 +129,7 @@ impl Oracle {
         let file =
             std::fs::File::open(&packed).unwrap_or_else(|error| panic!("{}: {error}", packed.display()));
         let mut bytes = Vec::new();
-        let mut decoder = ruzstd::decoding::StreamingDecoder::new(file).expect("a zstd file");
+        let mut decoder = zstd::stream::read::Decoder::new(file).expect("a zstd file");
         std::io::Read::read_to_end(&mut decoder, &mut bytes).expect("a whole zstd file");
         bytes
     }

@@ -1,5 +1,6 @@
 //! Tests of the layer through its door, on cores built by `testkit`.
 
+mod compressed;
 mod debug_files;
 mod garbage;
 mod headers;
@@ -8,7 +9,6 @@ mod modules;
 mod notes;
 mod space;
 mod splice;
-mod zstd;
 
 use std::path::{Path, PathBuf};
 

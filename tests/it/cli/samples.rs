@@ -1,8 +1,8 @@
 //! One document of each command with everything in it: no value missing, no list empty.
 
 use exuvia::report::coverage::{
-    Answer, AnswerState, BrokenList, CensusCoverage, Coverage, CutOff, MemoryCoverage, ModuleCoverage,
-    PythonCoverage, ReferenceCoverage,
+    Answer, AnswerState, BrokenList, CensusCoverage, Coverage, CutOff, DamagedInput, MemoryCoverage,
+    ModuleCoverage, PythonCoverage, ReferenceCoverage,
 };
 use exuvia::report::cycles::{CyclesReport, EdgeLine, GroupLine, InterpreterLine, StepLine, TypeCount};
 use exuvia::report::header::ObjectHeader;
@@ -58,6 +58,7 @@ fn core() -> CoreIdentity {
         Signal { number: 11, name: text("SIGSEGV"), fault_address: Some(Hex(0)), sender_pid: Some(1) };
     CoreIdentity {
         path: text("core"),
+        repeatable: true,
         bytes: 1,
         written_by: "kernel",
         pid: Some(1),
@@ -73,6 +74,7 @@ fn core() -> CoreIdentity {
 fn coverage() -> Coverage {
     Coverage {
         truncated: Some(CutOff { expected_bytes: 2, actual_bytes: 1 }),
+        damaged: Some(DamagedInput { decoded_bytes: 1, reason: text("zstd: it is cut off") }),
         notes_complete: false,
         memory: MemoryCoverage::default(),
         modules: ModuleCoverage::default(),

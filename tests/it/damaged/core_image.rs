@@ -46,7 +46,7 @@ impl CoreImage {
     /// Unpacks a committed core.
     pub fn unpack(path: &Path) -> Self {
         let file = std::fs::File::open(path).expect("a committed core");
-        let mut decoder = ruzstd::decoding::StreamingDecoder::new(file).expect("a zstd file");
+        let mut decoder = zstd::stream::read::Decoder::new(file).expect("a zstd file");
         let mut bytes = Vec::new();
         std::io::Read::read_to_end(&mut decoder, &mut bytes).expect("a whole zstd file");
         Self { bytes }
