@@ -18,6 +18,8 @@ pub mod graph;
 
 pub mod corefile;
 
+pub mod capture;
+
 pub mod debuginfo;
 
 pub mod layout;

@@ -159,6 +159,10 @@ pub enum Command {
     #[command(after_help = "Example:\n  exuvia suspects core.4242")]
     Suspects(CoreArgument),
 
+    /// Take the heap of a process that goes on running; it stands still only while its memory is copied
+    #[command(after_help = "Example:\n  exuvia capture 4242 -o heap.core.zst")]
+    Capture(CaptureArguments),
+
     /// Layout tables of interpreters: lists the embedded ones, and writes new ones
     Layouts(LayoutsArguments),
 
@@ -293,6 +297,26 @@ pub struct ThreadsArguments {
     /// Show the values of variables, not only their types; they may be secrets
     #[arg(long)]
     pub values: bool,
+}
+
+/// `capture`.
+#[derive(Debug, Args)]
+pub struct CaptureArguments {
+    /// Process id
+    #[arg(value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
+    pub pid: i32,
+
+    /// File to write, readable for its owner only; it is there when it is complete
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+
+    /// Replace the file if it exists
+    #[arg(long)]
+    pub force: bool,
+
+    /// Write all memory as it is, as an uncompressed core, whatever the process is
+    #[arg(long)]
+    pub raw: bool,
 }
 
 /// Order of types.

@@ -2,10 +2,12 @@
 //! in which order the phases of an analysis follow each other.
 
 pub mod args;
+mod capture_command;
 mod commands;
 pub mod dump;
 mod glob;
 mod graph_commands;
+mod interrupt;
 mod layout_commands;
 mod output;
 mod session;
@@ -62,6 +64,10 @@ fn is_command(word: &Path) -> bool {
 
 fn execute(arguments: Arguments) -> anyhow::Result<()> {
     let Arguments { words, common, command } = arguments;
+    if matches!(command, Some(Command::Capture(_))) {
+        // Before there are other threads: they all must leave signals to the one that cleans up.
+        interrupt::watch()?;
+    }
     if let Some(threads) = common.threads {
         rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads)).build_global()?;
     }
@@ -91,6 +97,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<()> {
         Command::Cycles(arguments) => graph_commands::cycles(&arguments, &common),
         Command::Suspects(arguments) => graph_commands::suspects(&arguments, &common),
         Command::Threads(arguments) => commands::threads(&arguments, &common),
+        Command::Capture(arguments) => capture_command::capture(&arguments, &common),
         Command::Layouts(arguments) => match arguments.command {
             None => layout_commands::list(),
             Some(LayoutsCommand::Extract { binaries, release, output }) => {

@@ -42,7 +42,7 @@ pub enum Machine {
 
 impl Machine {
     /// The machine of an ELF file's `e_machine`; `None` for those whose registers and notes are not known here.
-    fn of_elf(e_machine: u16) -> Option<Machine> {
+    pub(crate) fn of_elf(e_machine: u16) -> Option<Machine> {
         match e_machine {
             EM_X86_64 => Some(Machine::X86_64),
             EM_AARCH64 => Some(Machine::Aarch64),
@@ -60,6 +60,10 @@ impl std::fmt::Display for Machine {
     }
 }
 
+/// Owner and type of the note by which cores that this program has taken are known. It has no content. (Types 1 to 3 of
+/// this owner are those of saved heaps.)
+pub(crate) const CAPTURE_NOTE: (&str, u32) = ("EXUVIA", 4);
+
 /// Who wrote the core file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -68,6 +72,8 @@ pub enum CoreMaker {
     Kernel,
     /// GDB (`gcore`), from a process that went on living.
     Gcore,
+    /// This program (`exuvia capture`), from a process that went on living.
+    Capture,
     /// It cannot be told.
     Unknown,
 }
@@ -403,6 +409,9 @@ fn maker(headers: &ElfHeaders, ranges: &[NoteRange], file: &[u8]) -> CoreMaker {
         for note in NoteReader::new(segment.bytes, segment.align) {
             if note.name == b"GDB" {
                 return CoreMaker::Gcore;
+            }
+            if (note.name, note.kind) == (CAPTURE_NOTE.0.as_bytes(), CAPTURE_NOTE.1) {
+                return CoreMaker::Capture;
             }
             first.get_or_insert(note.kind);
         }

@@ -18,6 +18,7 @@ mod link_map;
 mod mapped_file;
 mod module_search;
 mod modules;
+mod new_file;
 mod notes;
 mod piece_table;
 mod read_log;
@@ -34,6 +35,7 @@ pub use build_id::BuildId;
 pub use compressed::{Format, MOST_WINDOW, SeekableWriter, Stop, decompress};
 pub use core_source::Damage;
 pub use debug_search::{DebugSource, separate_debug_file};
+pub(crate) use elf::CAPTURE_NOTE;
 pub use elf::{CoreFile, CoreMaker, Machine, Segment, Truncation};
 pub use error::{CoreError, ReadError};
 pub use inputs::Inputs;
@@ -41,10 +43,12 @@ pub use kept::Kept;
 pub use mapped_file::MappedFile;
 pub use module_search::SearchOptions;
 pub use modules::{Module, ModuleStatus};
+pub use new_file::{NewFile, NewFileError, remove_unfinished};
 pub use notes::{FileMapping, Notes, ProcessNote, SignalNote, ThreadNote};
 pub use read_log::ReadLog;
 pub use registers::Registers;
 pub use saved::{MemoryFigures, NOTE_ANSWERS, NOTE_OWNER, NOTE_SOURCE, NOTE_TABLE, Redaction, Source};
+pub use sparse_file::temporary_file;
 pub use writer::{CoreLayout, NewNote, NewSegment};
 
 /// A virtual address in the dead process.

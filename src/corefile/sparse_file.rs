@@ -9,6 +9,20 @@ use std::os::unix::fs::FileExt;
 /// Unit of the zero test: one page, the unit a file system can leave out.
 const BLOCK: usize = 4096;
 
+/// An unnamed empty file for something as large as a core: where `TMPDIR` says, else not in `/tmp`, which may be memory, if
+/// `/var/tmp` is there.
+///
+/// # Errors
+/// Whatever the system says of the directory.
+pub fn temporary_file() -> io::Result<File> {
+    if std::env::var_os("TMPDIR").is_none()
+        && let Ok(file) = tempfile::tempfile_in("/var/tmp")
+    {
+        return Ok(file);
+    }
+    tempfile::tempfile()
+}
+
 /// A file that is written from its start or in parts, and that nothing but this process can see.
 #[derive(Debug)]
 pub(super) struct SparseFile {
@@ -16,15 +30,9 @@ pub(super) struct SparseFile {
 }
 
 impl SparseFile {
-    /// An empty file for something as large as a core: where `TMPDIR` says, else not in `/tmp`, which may be memory, if
-    /// `/var/tmp` is there.
+    /// An empty one: see [`temporary_file`].
     pub(super) fn new() -> io::Result<SparseFile> {
-        if std::env::var_os("TMPDIR").is_none()
-            && let Ok(file) = tempfile::tempfile_in("/var/tmp")
-        {
-            return Ok(SparseFile { file });
-        }
-        Ok(SparseFile { file: tempfile::tempfile()? })
+        Ok(SparseFile { file: temporary_file()? })
     }
 
     /// A writer that begins at a byte of the file. Several may write to different parts at the same time.

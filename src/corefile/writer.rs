@@ -69,7 +69,7 @@ impl CoreLayout {
         for segment in segments {
             at = at.saturating_add(if segment.apart { PAGE } else { 0 });
             offsets.push(at);
-            at = page_up(at.saturating_add(segment.filesz));
+            at = CoreLayout::behind(at, segment.filesz);
         }
         let last = offsets.last().zip(segments.last());
         let size = last.map_or(at, |(offset, segment)| offset.saturating_add(segment.filesz));
@@ -110,6 +110,11 @@ impl CoreLayout {
     /// Where in the file the bytes of the segment at `index` begin.
     pub fn offset_of(&self, index: usize) -> Option<u64> {
         self.offsets.get(index).copied()
+    }
+
+    /// Where in the file a segment begins that follows one of `filesz` bytes at `offset`.
+    pub fn behind(offset: u64, filesz: u64) -> u64 {
+        page_up(offset.saturating_add(filesz))
     }
 
     /// Size of the whole file in bytes.

@@ -56,7 +56,7 @@ pub struct CoreIdentity {
     pub repeatable: bool,
     /// Its size, after decompression.
     pub bytes: u64,
-    /// `kernel`, `gcore` or `unknown`.
+    /// `kernel`, `gcore`, `capture` or `unknown`.
     pub written_by: &'static str,
     /// Process id, in the namespace of whoever wrote the core.
     pub pid: Option<i32>,
@@ -99,6 +99,7 @@ impl CoreIdentity {
             written_by: match core.maker() {
                 CoreMaker::Kernel => "kernel",
                 CoreMaker::Gcore => "gcore",
+                CoreMaker::Capture => "capture",
                 CoreMaker::Unknown => "unknown",
             },
             pid: notes.process.as_ref().map(|process| process.pid),
@@ -120,7 +121,7 @@ impl CoreIdentity {
     pub fn ending(&self) -> String {
         let Some(signal) = &self.signal else {
             return match self.written_by {
-                "gcore" => "no signal: the core was taken from a running process".to_owned(),
+                "gcore" | "capture" => "no signal: the core was taken from a running process".to_owned(),
                 _ => "no signal is noted in the core".to_owned(),
             };
         };

@@ -3,6 +3,7 @@
 //! A report is made from the results of analyses and from names; it computes nothing about the heap. Knows formats
 //! and schemas; refuses to know memory layouts and to print.
 
+pub mod captured;
 pub mod coverage;
 pub mod cycles;
 pub mod envelope;

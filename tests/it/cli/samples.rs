@@ -1,5 +1,6 @@
 //! One document of each command with everything in it: no value missing, no list empty.
 
+use exuvia::report::captured::CapturedReport;
 use exuvia::report::coverage::{
     Answer, AnswerState, BrokenList, CensusCoverage, Coverage, CutOff, DamagedInput, MemoryCoverage,
     ModuleCoverage, PythonCoverage, ReferenceCoverage,
@@ -41,12 +42,27 @@ pub fn documents() -> Vec<(&'static str, Value)> {
         ("paths", document(&paths())),
         ("cycles", document(&cycles())),
         ("suspects", document(&suspects())),
+        ("capture", document(&captured())),
     ]
 }
 
 fn document<R: Report>(report: &R) -> Value {
     let text = Envelope::new(&core(), &coverage(), report).to_json().expect("serialisable");
     serde_json::from_str(&text).expect("JSON")
+}
+
+fn captured() -> CapturedReport {
+    CapturedReport {
+        file: text("heap.core.zst"),
+        file_bytes: 1,
+        raw: true,
+        pause_microseconds: 1,
+        threads: 1,
+        mapped_bytes: 1,
+        copied_bytes: 1,
+        later_bytes: 1,
+        unreadable_bytes: 1,
+    }
 }
 
 fn text(word: &str) -> String {

@@ -9,6 +9,7 @@ pub type Rule = fn(&Source) -> Vec<String>;
 pub const LAYERS: &[&str] = &[
     "graph",
     "corefile",
+    "capture",
     "debuginfo",
     "layout",
     "machine",
@@ -21,7 +22,7 @@ pub const LAYERS: &[&str] = &[
 ];
 
 /// Layers that work on any process, and stay that way.
-const GENERAL: [&str; 5] = ["graph", "corefile", "debuginfo", "layout", "machine"];
+const GENERAL: [&str; 6] = ["graph", "corefile", "capture", "debuginfo", "layout", "machine"];
 
 /// `machine` stands beside the file layers, and `query` beside `report`: neither needs the other.
 const STRANGERS: [(&str, &str); 4] =
