@@ -4,7 +4,9 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-/// Of an entry: the page is of a file, or shared.
+/// Of an entry: nobody may touch the page (`MADV_GUARD_INSTALL`; told since Linux 6.15).
+const GUARD: u64 = 1 << 58;
+/// The page is of a file, or shared.
 const FILE: u64 = 1 << 61;
 /// It is swapped out.
 const SWAPPED: u64 = 1 << 62;
@@ -26,7 +28,7 @@ pub(super) enum Wanted {
 
 impl Wanted {
     fn has(self, entry: u64) -> bool {
-        let resident = entry & (PRESENT | SWAPPED) != 0;
+        let resident = entry & (PRESENT | SWAPPED) != 0 && entry & GUARD == 0;
         match self {
             Wanted::Resident => resident,
             Wanted::Own => resident && entry & FILE == 0,
@@ -114,7 +116,7 @@ mod tests {
 
     #[test]
     fn neighbouring_pages_make_one_range() {
-        let map = table(&[PRESENT, SWAPPED, 0, PRESENT | FILE, 0, PRESENT]);
+        let map = table(&[PRESENT, SWAPPED, SWAPPED | GUARD, PRESENT | FILE, 0, PRESENT]);
         assert_eq!(map.runs(0, 0x6000, Wanted::Resident), [(0, 0x2000), (0x3000, 0x4000), (0x5000, 0x6000)]);
         assert_eq!(map.runs(0, 0x6000, Wanted::Own), [(0, 0x2000), (0x5000, 0x6000)]);
         assert_eq!(map.runs(0x1000, 0x3000, Wanted::Own), [(0x1000, 0x2000)]);

@@ -196,8 +196,8 @@ fn reason(own: &Status, other: &Status, yama: &str) -> String {
         }
         "3" => "/proc/sys/kernel/yama/ptrace_scope is 3: nobody may until the machine starts anew".to_owned(),
         _ => format!(
-            "it has more privileges, has made itself undumpable, or a security module forbids it; be root, or have \
-             CAP_SYS_PTRACE ({CONTAINER})"
+            "it has privileges that this program lacks, has made itself undumpable, or a security module forbids it; \
+             CAP_SYS_PTRACE is needed, which root has ({CONTAINER})"
         ),
     }
 }

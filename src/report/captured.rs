@@ -63,11 +63,11 @@ impl Report for CapturedReport {
         page.pair(
             "Stood still",
             &format!(
-                "{}, while {} of {} were copied from {} threads",
+                "{} ({}), while {} of {} were copied",
                 in_milliseconds(Duration::from_micros(self.pause_microseconds)),
+                number::counted(self.threads, "thread", false),
                 number::bytes(self.copied_bytes),
                 number::bytes(self.mapped_bytes),
-                self.threads
             ),
         );
         if self.unreadable_bytes > 0 {

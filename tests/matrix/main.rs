@@ -4,6 +4,7 @@
 //! made in a temporary directory. A minor version without an interpreter is a trial that counts as ignored; a cell that
 //! `EXUVIA_EXPECT=3.13,3.13t,3.14d` lists and no live core is of fails.
 
+mod captured;
 mod cells;
 mod debug_files;
 mod document;
@@ -58,6 +59,11 @@ fn main() {
         trials.extend(trial("live", directory));
     }
     trials.extend(debug_files::trials());
+    // Looking for interpreters takes a moment, which other trials need not wait for.
+    let wanted = arguments.filter.as_deref().is_none_or(|filter| filter.contains("capture"));
+    if wanted && !arguments.list && !document::is_update() {
+        trials.extend(captured::trials(root));
+    }
     trials.push(document::trial(root));
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop(temporary);

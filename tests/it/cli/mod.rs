@@ -2,6 +2,7 @@
 
 mod arguments;
 mod bad_input;
+mod capture;
 mod compressed;
 mod fixtures;
 mod samples;
