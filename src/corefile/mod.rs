@@ -23,6 +23,7 @@ mod notes;
 mod piece_table;
 mod read_log;
 mod registers;
+mod relocated;
 mod saved;
 mod sparse_file;
 mod splice;

@@ -19,6 +19,7 @@ use super::mapped_file::MappedFile;
 use super::modules::{
     HeadersInCore, LoadedFile, Module, ModuleStatus, PAGE, flags_of_page, load_bias, loads, memory_end,
 };
+use super::relocated;
 
 /// Symbolic links followed on the way to one file (`MAXSYMLINKS` of Linux).
 const MOST_LINKS: u32 = 40;
@@ -192,9 +193,12 @@ impl Search<'_> {
             }
         }
         let comparison = compare(self.loaded, self.core, file.bytes(), headers);
+        let bias = load_bias(headers, &self.loaded.mappings, self.loaded.page);
+        let relocated = relocated::compare(self.core, file.bytes(), headers, bias);
+        let compared = comparison.equal_pages > 0 || relocated.equal > 0;
         // A file that took the place of a deleted one is most likely another build: ask for some proof.
-        let unproven = self.loaded.deleted && comparison.equal_pages == 0;
-        if comparison.differs_at.is_some() || unproven {
+        let unproven = self.loaded.deleted && !compared;
+        if comparison.differs_at.is_some() || relocated.refutes() || unproven {
             self.refuse(path, found);
             return None;
         }
@@ -202,8 +206,11 @@ impl Search<'_> {
             Some(_) => "it has no build-id",
             None => "its build-id is not in the core",
         };
-        let reason = format!("{why}; {} of its pages are in the core and equal", comparison.equal_pages);
-        Some(ModuleStatus::Unverified { path: path.to_owned(), reason })
+        let reason = format!(
+            "{why}; {} of its pages and {} of its relocated words are in the core and equal",
+            comparison.equal_pages, relocated.equal
+        );
+        Some(ModuleStatus::Unverified { path: path.to_owned(), reason, compared })
     }
 }
 

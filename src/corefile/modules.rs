@@ -40,6 +40,9 @@ pub enum ModuleStatus {
         path: PathBuf,
         /// Why it could not be verified, and what was compared instead.
         reason: String,
+        /// Whether something was: pages or relocated words of it that are in the core and equal. Without, its path alone
+        /// speaks for it.
+        compared: bool,
     },
     /// No file.
     Missing {

@@ -76,8 +76,10 @@ pub struct MemoryCoverage {
 pub struct ModuleCoverage {
     /// Found, with the process' build-id.
     pub matched: u64,
-    /// Found, with nothing to prove that they are the right ones.
+    /// Found, with no build-id to prove that they are the right ones.
     pub unverified: u64,
+    /// Of these, those that nothing in the core could be compared with.
+    pub uncompared: u64,
     /// Not found.
     pub missing: u64,
     /// Found, but proven to be others; not used.
@@ -278,7 +280,8 @@ impl Coverage {
                 |answer| Answer { answer, state: AnswerState::Unavailable, why: vec![why.clone()] };
             return ALL.into_iter().map(unavailable).collect();
         };
-        let memory = self.memory_gaps();
+        let mut memory = self.memory_gaps();
+        memory.extend(self.unproven_files());
         let mut objects = memory.clone();
         objects.extend(self.list_gaps(python));
         let mut sizes = objects.clone();
@@ -334,6 +337,18 @@ impl Coverage {
             ));
         }
         why
+    }
+
+    /// Files that may be of another build: whatever they tell may be wrong.
+    fn unproven_files(&self) -> Option<String> {
+        let uncompared = self.modules.uncompared;
+        (uncompared > 0).then(|| {
+            format!(
+                "nothing in the core proves that {} are the ones the process had mapped: a core with ELF headers \
+                 (coredump_filter bit 4, 0x10) would, --core-only does without them",
+                number::counted(uncompared, "file", false)
+            )
+        })
     }
 
     fn list_gaps(&self, python: &PythonCoverage) -> Vec<String> {
@@ -434,7 +449,10 @@ fn modules(inputs: &Inputs) -> ModuleCoverage {
     for module in inputs.modules() {
         match module.status {
             ModuleStatus::Matched { .. } => coverage.matched += 1,
-            ModuleStatus::Unverified { .. } => coverage.unverified += 1,
+            ModuleStatus::Unverified { compared, .. } => {
+                coverage.unverified += 1;
+                coverage.uncompared += u64::from(!compared);
+            }
             ModuleStatus::Missing { .. } => coverage.missing += 1,
             ModuleStatus::Refused { .. } => coverage.refused += 1,
             ModuleStatus::NotElf => {}

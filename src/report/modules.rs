@@ -41,6 +41,10 @@ pub struct ModuleRow {
     pub debug_tried: Vec<String>,
     /// Which of its symbols are known: `all`, `exported` or, without a file, `null`.
     pub symbols: Option<&'static str>,
+    /// The file was compared with memory in the core, and is the one that was mapped or as good: always, but for a file that
+    /// its path alone speaks for.
+    #[serde(skip)]
+    compared: bool,
     /// Its contents are all in the core, so that the file is not needed for its memory.
     pub in_core: bool,
     /// What is wrong with the file, and what to try.
@@ -78,6 +82,7 @@ fn row(binaries: &Binaries<'_>, index: usize, module: &Module, is_python: bool) 
         debug_found_by: module.debug_source().filter(|_| is_separate).map(|source| source.to_string()),
         debug_tried: tried.map(|path| path.display().to_string()).collect(),
         symbols: binaries.has_all_symbols(index).map(|all| if all { "all" } else { "exported" }),
+        compared: !matches!(module.status, ModuleStatus::Unverified { compared: false, .. }),
         in_core: module.image_in_core(),
         advice,
     }
@@ -87,7 +92,15 @@ fn status(module: &Module) -> (&'static str, Option<PathBuf>, Option<String>) {
     let option = if module.is_executable { "--exe or --sysroot" } else { "--sysroot" };
     match &module.status {
         ModuleStatus::Matched { path } => ("matched", Some(path.clone()), None),
-        ModuleStatus::Unverified { path, reason } => ("unverified", Some(path.clone()), Some(reason.clone())),
+        ModuleStatus::Unverified { path, reason, compared } => {
+            let advice = match compared {
+                true => reason.clone(),
+                false => format!(
+                    "{reason}: its path alone speaks for it; a core with ELF headers (coredump_filter bit 4, 0x10) would tell"
+                ),
+            };
+            ("unverified", Some(path.clone()), Some(advice))
+        }
         ModuleStatus::Missing { tried } => {
             let places = match tried.len() {
                 0 => String::new(),
@@ -153,7 +166,9 @@ pub(super) fn render(page: &mut Page, rows: &[ModuleRow], total: u64) {
         render_debug_info(page, row);
     }
     for row in rows {
-        let is_problem = row.status == "refused" || (row.status == "missing" && !row.in_core);
+        let is_problem = row.status == "refused"
+            || (row.status == "missing" && !row.in_core)
+            || (row.status == "unverified" && !row.compared);
         if let Some(advice) = row.advice.as_deref().filter(|_| is_problem) {
             let file = row.file.as_deref().unwrap_or(&row.path);
             page.warning(&format!("{file}: {advice}"));

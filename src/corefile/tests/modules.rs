@@ -193,7 +193,7 @@ fn without_the_header_page_read_only_pages_are_compared() {
             .segment(BASE + 0x3000, READ | WRITE, &page(0xdd));
         scene.open(&core.build()).modules()[0].status.clone()
     };
-    let ModuleStatus::Unverified { path: used, reason } = with_code(&page(0xc0)) else { panic!() };
+    let ModuleStatus::Unverified { path: used, reason, .. } = with_code(&page(0xc0)) else { panic!() };
     assert_eq!(used, path);
     assert!(reason.contains("not in the core; 1 of its pages"), "{reason}");
     let mut breakpoint = page(0xc0);
