@@ -40,6 +40,8 @@ pub enum Redaction {
 pub struct MemoryFigures {
     /// Mapped in the process.
     pub mapped: u64,
+    /// The part of that which the process could write to, without what it had not touched.
+    pub writable: u64,
     /// In the core.
     pub in_core: u64,
     /// Not in the core, and read from the files of modules.
@@ -216,6 +218,7 @@ pub(super) fn memory_figures(inputs: &Inputs, space: &AddressSpace<'_>) -> Memor
             (Some(_), PieceSource::Module(_)) => figures.from_files += piece.len,
             (None, _) if keeps_anonymous && is_anonymous(piece.start, piece.writable) => {
                 figures.untouched += piece.len;
+                continue;
             }
             (None, _) => {
                 figures.missing += piece.len;
@@ -223,6 +226,9 @@ pub(super) fn memory_figures(inputs: &Inputs, space: &AddressSpace<'_>) -> Memor
                     figures.missing_writable += piece.len;
                 }
             }
+        }
+        if piece.writable {
+            figures.writable += piece.len;
         }
     }
     figures

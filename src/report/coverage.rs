@@ -59,6 +59,8 @@ pub struct DamagedInput {
 pub struct MemoryCoverage {
     /// All that was mapped.
     pub mapped_bytes: u64,
+    /// Of it, what the process could write to, but for what was never touched.
+    pub writable_bytes: u64,
     /// Of it, in the core.
     pub core_bytes: u64,
     /// Of it, in the files that were mapped.
@@ -275,9 +277,10 @@ impl Coverage {
     fn judge(&self) -> Vec<Answer> {
         const ALL: [&str; 5] = ["objects", "sizes", "references", "garbage", "stacks"];
         let Some(python) = &self.python else {
-            let why = "no CPython could be decoded in this core".to_owned();
-            let unavailable =
-                |answer| Answer { answer, state: AnswerState::Unavailable, why: vec![why.clone()] };
+            let mut why = vec!["no CPython could be decoded in this core".to_owned()];
+            why.extend(self.memory_gaps());
+            why.extend(self.lost_notes());
+            let unavailable = |answer| Answer { answer, state: AnswerState::Unavailable, why: why.clone() };
             return ALL.into_iter().map(unavailable).collect();
         };
         let mut memory = self.memory_gaps();
@@ -317,26 +320,39 @@ impl Coverage {
 
     fn memory_gaps(&self) -> Vec<String> {
         let mut why = Vec::new();
-        if let Some(damaged) = &self.damaged {
-            why.push(format!(
-                "the core could not be unpacked beyond {} ({}): copy it again",
-                number::bytes(damaged.decoded_bytes),
-                damaged.reason
-            ));
-        }
         if let Some(CutOff { expected_bytes, actual_bytes }) = self.truncated {
             why.push(format!(
-                "the core is cut off after {} of {}: take or copy it again with enough room (ulimit -c, disk space)",
+                "the core is cut off after {} of {}{}: take or copy it again with enough room (ulimit -c, disk space)",
                 number::bytes(actual_bytes),
-                number::bytes(expected_bytes)
+                number::bytes(expected_bytes),
+                self.share().map_or(String::new(), |share| format!(", with {share} of writable memory")),
             ));
         } else if self.memory.missing_writable_bytes > 0 {
             why.push(format!(
-                "{} of writable memory are not in the core: see /proc/PID/coredump_filter (core(5)) before taking another",
-                number::bytes(self.memory.missing_writable_bytes)
+                "{} of writable memory are not in the core{}: take another with 0x33 or more in \
+                 /proc/PID/coredump_filter (core(5); bit 0 keeps private memory, bit 1 shared)",
+                number::bytes(self.memory.missing_writable_bytes),
+                self.share().map_or(String::new(), |share| format!(", {share} are")),
             ));
         }
         why
+    }
+
+    /// How much of the writable memory is there, in words. Rounded down: only all of it is 100 %.
+    fn share(&self) -> Option<String> {
+        let MemoryCoverage { writable_bytes, missing_writable_bytes, .. } = self.memory;
+        let there = u128::from(writable_bytes.saturating_sub(missing_writable_bytes));
+        let percent = (there * 100).checked_div(u128::from(writable_bytes))?;
+        Some(format!("{percent} %"))
+    }
+
+    /// Without the notes nobody knows which files were mapped, and where the interpreter is.
+    fn lost_notes(&self) -> Option<String> {
+        (!self.notes_complete).then(|| {
+            "notes are cut off or damaged, which name the threads and the mapped files (gcore writes them last): a whole core \
+             has them"
+                .to_owned()
+        })
     }
 
     /// Files that may be of another build: whatever they tell may be wrong.
@@ -436,6 +452,7 @@ impl Coverage {
 fn memory(figures: MemoryFigures) -> MemoryCoverage {
     MemoryCoverage {
         mapped_bytes: figures.mapped,
+        writable_bytes: figures.writable,
         core_bytes: figures.in_core,
         file_bytes: figures.from_files,
         untouched_bytes: figures.untouched,

@@ -110,10 +110,11 @@ fn status(module: &Module) -> (&'static str, Option<PathBuf>, Option<String>) {
                 ),
                 places => format!("not in {places} places; "),
             };
+            let known = module.build_id.as_ref().map_or(String::new(), |id| format!(" (build-id {id})"));
             let advice = if module.image_in_core() {
                 format!("{places}its memory is in the core; with {option} its symbols could be read too")
             } else {
-                format!("{places}say with {option} where it is")
+                format!("{places}say with {option} where it is{known}")
             };
             ("missing", None, Some(advice))
         }

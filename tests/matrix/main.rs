@@ -9,6 +9,7 @@ mod cells;
 mod debug_files;
 mod document;
 mod oracle;
+mod partial;
 mod proofs;
 mod sources;
 mod untold;
@@ -58,6 +59,7 @@ fn main() {
         trials.extend(trial_of_sources(directory.clone()));
         trials.extend(trial("live", directory));
     }
+    trials.extend(partial::trials(&live));
     trials.extend(debug_files::trials());
     // Looking for interpreters takes a moment, which other trials need not wait for.
     let wanted = arguments.filter.as_deref().is_none_or(|filter| filter.contains("capture"));
@@ -72,11 +74,13 @@ fn main() {
 
 /// Runs the scenarios on every interpreter that is found; without a Python there is nothing to run.
 fn make_live(root: &Path, into: &Path) {
-    let made = Command::new("python3").arg(root.join("fixtures/make.py")).arg(into).arg("--plan").output();
-    match made {
-        Ok(output) if output.status.success() => {}
-        Ok(output) => eprintln!("fixtures/make.py: {}", String::from_utf8_lossy(&output.stderr)),
-        Err(error) => eprintln!("no live cores: python3 cannot be run: {error}"),
+    for (program, options) in [("make.py", &["--plan"][..]), ("partial.py", &[])] {
+        let program = root.join("fixtures").join(program);
+        match Command::new("python3").arg(&program).arg(into).args(options).output() {
+            Ok(output) if output.status.success() => {}
+            Ok(output) => eprintln!("{}: {}", program.display(), String::from_utf8_lossy(&output.stderr)),
+            Err(error) => eprintln!("no live cores: python3 cannot be run: {error}"),
+        }
     }
 }
 

@@ -97,7 +97,7 @@ fn layouts_only(mut table: Table) -> Table {
 }
 
 /// A stripped copy of each of the process' files below `root`.
-fn strip_into(root: &Path, inputs: &Inputs) -> Result<(), String> {
+pub fn strip_into(root: &Path, inputs: &Inputs) -> Result<(), String> {
     for module in inputs.modules() {
         let Some(file) = module.file() else { continue };
         let copy = root.join(module.path.trim_start_matches('/'));

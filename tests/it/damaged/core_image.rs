@@ -111,6 +111,16 @@ impl CoreImage {
         Self { bytes: self.bytes[..self.bytes.len() / 100 * percent].to_vec() }
     }
 
+    /// What `coredump_filter` 0x1 keeps: no page that the process could not write to, ELF headers among them.
+    pub fn written_only(&self) -> Self {
+        let mut bytes = self.bytes.clone();
+        for load in self.loads().iter().filter(|load| load.flags & WRITE == 0) {
+            bytes[load.offset..load.offset + load.size].fill(0);
+            bytes[load.header + 32..load.header + 40].fill(0);
+        }
+        Self { bytes }
+    }
+
     /// Every `one_in`th page of memory that the process could write to, more or less, is zero.
     pub fn zero_pages(&self, seed: u64, one_in: usize) -> Self {
         let mut random = SplitMix(seed);

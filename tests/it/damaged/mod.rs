@@ -121,7 +121,32 @@ fn a_core_that_is_cut_off_is_said_to_be() {
         let report = damaged.json(&["info"]).expect("info describes any core");
         assert!(report["coverage"]["truncated"]["actual_bytes"].is_u64(), "{}", damaged.what);
         assert_ne!(state(&report, "objects"), "exact", "{}", damaged.what);
+        let answers = report["coverage"]["answers"].to_string();
+        for word in ["cut off after", " % of writable memory", "ulimit -c"] {
+            assert!(answers.contains(word), "{}: {word:?} is not in {answers}", damaged.what);
+        }
     });
+}
+
+#[test]
+fn a_core_of_written_memory_alone_claims_no_more_than_it_knows() {
+    let decoded = std::cell::Cell::new(0);
+    let filtered = |core: &CoreImage| vec![("with written memory alone".to_owned(), core.written_only())];
+    on_damaged(&filtered, &|damaged| {
+        let what = damaged.what;
+        let Some(report) = damaged.json(&["overview"]) else { return };
+        decoded.set(decoded.get() + 1);
+        let (garbage, objects) = damaged.dump(damaged.core).expect("what overview decodes, dump does");
+        let (all_garbage, all_objects) = damaged.dump(&damaged.fixture.packed).expect("a whole core");
+        assert!(objects.is_subset(&all_objects), "{what}: objects that the whole core does not have");
+        assert!(garbage.is_subset(&all_garbage), "{what}: garbage that is none in the whole core");
+        assert!(
+            state(&report, "objects") != "exact" || objects == all_objects,
+            "{what}: objects are missing"
+        );
+        assert!(state(&report, "garbage") != "exact" || garbage == all_garbage, "{what}: garbage is missing");
+    });
+    assert!(decoded.get() > 0, "no such core could be decoded: this test shows nothing");
 }
 
 #[test]
