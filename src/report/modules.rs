@@ -41,10 +41,8 @@ pub struct ModuleRow {
     pub debug_tried: Vec<String>,
     /// Which of its symbols are known: `all`, `exported` or, without a file, `null`.
     pub symbols: Option<&'static str>,
-    /// The file was compared with memory in the core, and is the one that was mapped or as good: always, but for a file that
-    /// its path alone speaks for.
-    #[serde(skip)]
-    compared: bool,
+    /// Something in the core speaks for the file: its build-id, or memory that it was compared with. `null` without a file.
+    pub compared: Option<bool>,
     /// Its contents are all in the core, so that the file is not needed for its memory.
     pub in_core: bool,
     /// What is wrong with the file, and what to try.
@@ -82,7 +80,11 @@ fn row(binaries: &Binaries<'_>, index: usize, module: &Module, is_python: bool) 
         debug_found_by: module.debug_source().filter(|_| is_separate).map(|source| source.to_string()),
         debug_tried: tried.map(|path| path.display().to_string()).collect(),
         symbols: binaries.has_all_symbols(index).map(|all| if all { "all" } else { "exported" }),
-        compared: !matches!(module.status, ModuleStatus::Unverified { compared: false, .. }),
+        compared: match &module.status {
+            ModuleStatus::Matched { .. } => Some(true),
+            ModuleStatus::Unverified { compared, .. } => Some(*compared),
+            ModuleStatus::Missing { .. } | ModuleStatus::Refused { .. } | ModuleStatus::NotElf => None,
+        },
         in_core: module.image_in_core(),
         advice,
     }
@@ -169,7 +171,7 @@ pub(super) fn render(page: &mut Page, rows: &[ModuleRow], total: u64) {
     for row in rows {
         let is_problem = row.status == "refused"
             || (row.status == "missing" && !row.in_core)
-            || (row.status == "unverified" && !row.compared);
+            || row.compared == Some(false);
         if let Some(advice) = row.advice.as_deref().filter(|_| is_problem) {
             let file = row.file.as_deref().unwrap_or(&row.path);
             page.warning(&format!("{file}: {advice}"));

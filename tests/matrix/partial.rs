@@ -241,8 +241,9 @@ fn is_within(few: &[u64], all: &[u64]) -> bool {
 /// No filter here leaves out what the heap lies in, or what proves the files.
 fn all_is_told(found: &Told, truth: &Told) -> Result<(), String> {
     let state = |answer: &str| found.states.get(answer).copied();
-    match ["objects", "sizes", "garbage"].into_iter().find(|answer| state(answer) != Some(AnswerState::Exact))
-    {
+    let bounded = |answer: &&str| state(answer) != Some(AnswerState::Exact);
+    match ["objects", "sizes", "garbage"].into_iter().find(bounded) {
+        _ if found.unproven.is_some() => Err(format!("nothing proves {:?}", found.unproven)),
         Some(answer) => Err(format!("{answer}: {:?}", state(answer))),
         None if found.objects.len() != truth.objects.len() => Err("objects are missing".to_owned()),
         None => Ok(()),

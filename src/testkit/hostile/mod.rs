@@ -67,7 +67,8 @@ impl Target {
         let (seconds, for_each_byte, mebibytes) = match self {
             // A module's image has up to 64 MiB of gaps between its parts.
             Self::Core | Self::Notes => (2, 64, 128),
-            Self::Compressed => (2, 64, 32),
+            // What a format looks back at is at most 128 MiB; two decoders may be at work.
+            Self::Compressed => (10, 64, 384),
             Self::Dwarf => (2, 256, 32),
             Self::Tables => (2, 64, 16),
             Self::Walk => (10, 16, 128),

@@ -2,17 +2,19 @@
 
 use super::Target;
 use super::damage::STEP;
+use crate::corefile::SeekableWriter;
 use crate::testkit::core_builder::{CoreBuilder, EXECUTE, READ, WRITE};
 use crate::testkit::dwarf_builder::DwarfBuilder;
 use crate::testkit::elf_builder::{ElfBuilder, HashStyle, LINK_BASE, SymbolSpec};
 use crate::testkit::library_builder::LibraryBuilder;
+use std::io::Write;
 
 /// Inputs that lead a fuzzer far into a target.
 pub fn of(target: Target) -> Vec<Vec<u8>> {
     match target {
         Target::Core => cores(),
         Target::Notes => notes(),
-        Target::Compressed => Vec::new(),
+        Target::Compressed => compressed(),
         Target::Dwarf => debug_files(),
         Target::Tables => tables(),
         Target::Walk => damages(),
@@ -50,6 +52,26 @@ fn notes() -> Vec<Vec<u8>> {
     files.extend(b"/usr/bin/python3.12\0/lib/libc.so.6 (deleted)\0");
     all.push(files);
     all
+}
+
+/// The same content in each format, and in frames that can be found.
+fn compressed() -> Vec<Vec<u8>> {
+    let core = cores().swap_remove(0);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 6);
+    let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
+    let mut seekable = SeekableWriter::new(Vec::new(), 3);
+    let writers: [&mut dyn Write; 4] = [&mut gzip, &mut xz, &mut lz4, &mut seekable];
+    writers.into_iter().for_each(|writer| writer.write_all(&core).expect("a vector can be written"));
+    let made = [
+        gzip.finish().ok(),
+        xz.finish().ok(),
+        lz4.finish().ok(),
+        seekable.finish().ok(),
+        zstd::bulk::compress(&core, 3).ok(),
+        zstd::stream::encode_all(core.as_slice(), 19).ok(),
+    ];
+    made.into_iter().flatten().collect()
 }
 
 fn debug_files() -> Vec<Vec<u8>> {

@@ -3,7 +3,7 @@
 use super::ScratchFile;
 use super::commands;
 use super::damage::Places;
-use crate::corefile::{Inputs, MappedFile, SearchOptions};
+use crate::corefile::{Inputs, SearchOptions, decompress};
 use crate::cpython::Runtime;
 use crate::layout::Table;
 use std::path::Path;
@@ -75,10 +75,11 @@ fn victim(choice: u8) -> &'static Victim {
 
 fn unpacked(name: &str) -> Victim {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/cores").join(name);
-    let packed = MappedFile::open(&directory.join("core.zst")).expect("a committed core");
+    let packed = std::fs::File::open(directory.join("core.zst")).expect("a committed core");
     let text = std::fs::read_to_string(directory.join("layout.txt")).expect("its layout table");
     let table = Table::parse(&text).expect("its layout table");
-    let bytes = packed.bytes().to_vec();
+    let mut bytes = Vec::new();
+    assert!(decompress(packed, &mut bytes).is_ok(), "{name} is damaged");
     let file = ScratchFile::new(&bytes).expect("a file in memory");
     let options = SearchOptions { core_only: true, ..SearchOptions::default() };
     let inputs = Inputs::open(file.path(), &options).expect("a whole core");

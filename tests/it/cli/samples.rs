@@ -232,6 +232,7 @@ fn info() -> InfoReport {
             debug_found_by: Some(text("build-id directory")),
             debug_tried: vec![text("/x")],
             symbols: Some("all"),
+            compared: Some(true),
             in_core: false,
             advice: Some(text("another build")),
         }],
