@@ -37,8 +37,8 @@ pub struct Common {
     #[arg(long, value_name = "FILE", global = true, help_heading = "Where files are")]
     pub exe: Option<PathBuf>,
 
-    /// Directory with the file system the process saw, such as an unpacked container image
-    #[arg(long, value_name = "DIR", global = true, help_heading = "Where files are")]
+    /// File system the process saw: a directory, a tar of it, or a saved image (docker save, OCI layout)
+    #[arg(long, value_name = "DIR|TAR", global = true, help_heading = "Where files are")]
     pub sysroot: Option<PathBuf>,
 
     /// Directory with separate debug files (.build-id/); may be given several times

@@ -2,7 +2,7 @@
 
 use super::args::Common;
 use super::output::print;
-use crate::corefile::{Kept, MappedFile, SearchOptions, separate_debug_file};
+use crate::corefile::{Kept, MappedFile, SearchOptions, SearchPlaces, separate_debug_file};
 use crate::cpython::embedded_tables;
 use crate::cpython::extracted::{self, FLAVOUR, PYTHON};
 use crate::debuginfo::{DebugInfoError, DwarfIndex, ElfImage, Symbols};
@@ -48,9 +48,9 @@ struct Binary {
 }
 
 impl Binary {
-    fn open(path: &Path, options: &SearchOptions) -> anyhow::Result<Self> {
+    fn open(path: &Path, places: &SearchPlaces) -> anyhow::Result<Self> {
         let file = MappedFile::open_as_is(path)?;
-        let debug_file = separate_debug_file(&file, options);
+        let debug_file = separate_debug_file(&file, places);
         Ok(Self { path: path.to_owned(), file, debug_file })
     }
 
@@ -85,8 +85,9 @@ pub fn extract(
         debug_dirs: common.debug_dir.clone(),
         ..SearchOptions::default()
     };
+    let places = SearchPlaces::open(&options, None)?;
     let opened: Vec<Binary> =
-        binaries.iter().map(|path| Binary::open(path, &options)).collect::<anyhow::Result<_>>()?;
+        binaries.iter().map(|path| Binary::open(path, &places)).collect::<anyhow::Result<_>>()?;
     let (main, modules) = opened.split_first().ok_or_else(|| anyhow!("no binary was given"))?;
     let kept = Kept::default();
     let main_index = main.dwarf(&kept)?;

@@ -83,6 +83,20 @@ pub(super) fn open(path: &Path) -> Result<CoreSource, CoreError> {
     Ok(CoreSource { file: mapped, damage, modified, repeatable })
 }
 
+/// The content of a mapped file: of a compressed one what can be unpacked of it, of others the file itself.
+///
+/// # Errors
+/// [`CoreError::Temporary`].
+pub(super) fn unpacked(file: MappedFile) -> Result<MappedFile, CoreError> {
+    match Format::of(file.bytes()) {
+        None => Ok(file),
+        Some(_) => {
+            let output = temporary(file.path())?;
+            from_decoder(file.path(), output, file.bytes()).map(|(file, _)| file)
+        }
+    }
+}
+
 /// Pipes end; directories and devices are no cores, and sockets cannot be opened by a name.
 fn accepted(path: &Path, metadata: &std::fs::Metadata) -> Result<(), CoreError> {
     let kind = metadata.file_type();

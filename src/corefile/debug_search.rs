@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::build_id::BuildId;
 use super::elf::{ElfHeaders, clipped};
 use super::mapped_file::MappedFile;
-use super::module_search::{SearchOptions, below, build_id_of_file, sections};
+use super::module_search::{build_id_of_file, sections};
+use super::search_places::SearchPlaces;
 
 /// Directory that distributions install debug files to.
 const SYSTEM_DEBUG_DIR: &str = "usr/lib/debug";
@@ -50,7 +51,8 @@ pub(super) struct DebugFile {
 }
 
 /// Directories with debug files: those given, the sysroot's, the system's.
-pub(super) fn debug_dirs(options: &SearchOptions) -> Vec<PathBuf> {
+pub(super) fn debug_dirs(files: &SearchPlaces) -> Vec<PathBuf> {
+    let options = &files.options;
     let roots = options.sysroot.iter().cloned().chain([PathBuf::from("/")]);
     let mut dirs = options.debug_dirs.clone();
     dirs.extend(roots.map(|root| root.join(SYSTEM_DEBUG_DIR)));
@@ -63,27 +65,27 @@ pub(super) fn separate(
     wanted: Option<&BuildId>,
     file: Option<&MappedFile>,
     path: &str,
-    options: &SearchOptions,
+    files: &SearchPlaces,
     tried: &mut Vec<PathBuf>,
 ) -> Option<DebugFile> {
-    if options.core_only {
+    if files.options.core_only {
         return None;
     }
-    let by_id = wanted.and_then(|id| by_build_id(id, options, tried));
-    by_id.or_else(|| by_debug_link(file?, wanted, path, options, tried))
+    let by_id = wanted.and_then(|id| by_build_id(id, files, tried));
+    by_id.or_else(|| by_debug_link(file?, wanted, path, files, tried))
 }
 
 /// The separate debug file of a file that no process is known to have mapped.
-pub fn separate_debug_file(file: &MappedFile, options: &SearchOptions) -> Option<MappedFile> {
+pub fn separate_debug_file(file: &MappedFile, files: &SearchPlaces) -> Option<MappedFile> {
     let id = build_id_of_file(file.bytes());
     let path = file.path().to_string_lossy();
-    separate(id.as_ref(), Some(file), &path, options, &mut Vec::new()).map(|found| found.file)
+    separate(id.as_ref(), Some(file), &path, files, &mut Vec::new()).map(|found| found.file)
 }
 
-fn by_build_id(id: &BuildId, options: &SearchOptions, tried: &mut Vec<PathBuf>) -> Option<DebugFile> {
-    for (place, source) in places_by_id(id, options) {
-        match MappedFile::open_as_is(&place) {
-            Ok(file) if build_id_of_file(file.bytes()).as_ref() == Some(id) => {
+fn by_build_id(id: &BuildId, files: &SearchPlaces, tried: &mut Vec<PathBuf>) -> Option<DebugFile> {
+    for (place, source) in places_by_id(id, files) {
+        match files.file(&place) {
+            Some(file) if build_id_of_file(file.bytes()).as_ref() == Some(id) => {
                 return Some(DebugFile { file, source });
             }
             _ => tried.push(place),
@@ -93,15 +95,16 @@ fn by_build_id(id: &BuildId, options: &SearchOptions, tried: &mut Vec<PathBuf>) 
 }
 
 /// Where a file with debug information may lie that has this build-id.
-fn places_by_id(id: &BuildId, options: &SearchOptions) -> Vec<(PathBuf, DebugSource)> {
+fn places_by_id(id: &BuildId, files: &SearchPlaces) -> Vec<(PathBuf, DebugSource)> {
     let mut places = Vec::new();
     if let Some(entry) = id.directory_entry() {
         let mut entry = entry.into_os_string();
         entry.push(".debug");
-        let dirs = debug_dirs(options).into_iter().map(|dir| dir.join(".build-id").join(&entry));
+        let dirs = debug_dirs(files).into_iter().map(|dir| dir.join(".build-id").join(&entry));
         places.extend(dirs.map(|place| (place, DebugSource::BuildIdDirectory)));
     }
-    let caches = options.debuginfod_caches.iter().map(|cache| cache.join(id.to_string()).join("debuginfo"));
+    let caches =
+        files.options.debuginfod_caches.iter().map(|cache| cache.join(id.to_string()).join("debuginfo"));
     places.extend(caches.map(|place| (place, DebugSource::DebuginfodCache)));
     places
 }
@@ -112,23 +115,23 @@ fn by_debug_link(
     file: &MappedFile,
     wanted: Option<&BuildId>,
     path: &str,
-    options: &SearchOptions,
+    files: &SearchPlaces,
     tried: &mut Vec<PathBuf>,
 ) -> Option<DebugFile> {
     let (name, checksum) = debug_link(file.bytes())?;
     let beside = file.path().parent()?;
     let mut places = vec![beside.join(&name), beside.join(DEBUG_SUBDIR).join(&name)];
     if let Some((directory, _)) = path.rsplit_once('/') {
-        places.extend(debug_dirs(options).iter().map(|dir| below(dir, directory).join(&name)));
+        places.extend(debug_dirs(files).iter().map(|dir| files.below(dir, directory).join(&name)));
     }
     for place in places {
         let right = |found: &MappedFile| {
             let id = build_id_of_file(found.bytes());
             crc32(found.bytes()) == checksum && (id.is_none() || wanted.is_none() || id.as_ref() == wanted)
         };
-        match MappedFile::open_as_is(&place) {
+        match files.file(&place) {
             // A link may name the very file it is in.
-            Ok(found) if place != file.path() && right(&found) => {
+            Some(found) if place != file.path() && right(&found) => {
                 return Some(DebugFile { file: found, source: DebugSource::DebugLink });
             }
             _ => tried.push(place),
@@ -171,23 +174,25 @@ pub(super) fn supplementary_places(
     from: &Path,
     name: &str,
     id: Option<&BuildId>,
-    options: &SearchOptions,
+    files: &SearchPlaces,
 ) -> Vec<PathBuf> {
     let mut places = Vec::new();
     if name.starts_with('/') {
-        places.extend(options.sysroot.as_ref().map(|root| below(root, name)));
+        places.extend(files.in_sysroot(name));
         places.push(PathBuf::from(name));
         let below_debug = name.trim_start_matches('/').strip_prefix(SYSTEM_DEBUG_DIR);
         places.extend(
-            below_debug.into_iter().flat_map(|rest| options.debug_dirs.iter().map(|dir| below(dir, rest))),
+            below_debug
+                .into_iter()
+                .flat_map(|rest| files.options.debug_dirs.iter().map(|dir| files.below(dir, rest))),
         );
     } else {
         // The entries of build-id directories are often links to where the file really is.
-        let real = from.canonicalize().ok();
-        let files = [Some(from.to_owned()), real];
-        places.extend(files.iter().flatten().filter_map(|file| Some(file.parent()?.join(name))));
+        let real = files.real(from);
+        let names = [Some(from.to_owned()), real];
+        places.extend(names.iter().flatten().filter_map(|file| Some(file.parent()?.join(name))));
     }
-    places.extend(id.into_iter().flat_map(|id| places_by_id(id, options)).map(|(place, _)| place));
+    places.extend(id.into_iter().flat_map(|id| places_by_id(id, files)).map(|(place, _)| place));
     places
 }
 
@@ -197,7 +202,7 @@ pub(super) fn split_places(
     program: &Path,
     name: &str,
     directory: Option<&str>,
-    options: &SearchOptions,
+    files: &SearchPlaces,
 ) -> Vec<PathBuf> {
     let whole = match directory {
         Some(directory) if !name.starts_with('/') => format!("{directory}/{name}"),
@@ -205,12 +210,12 @@ pub(super) fn split_places(
     };
     let mut places = Vec::new();
     if whole.starts_with('/') {
-        places.extend(options.sysroot.as_ref().map(|root| below(root, &whole)));
+        places.extend(files.in_sysroot(&whole));
         places.push(PathBuf::from(&whole));
     }
     let last = name.rsplit('/').next().unwrap_or(name);
-    for dir in &options.debug_dirs {
-        places.push(below(dir, name));
+    for dir in &files.options.debug_dirs {
+        places.push(files.below(dir, name));
         places.push(dir.join(last));
     }
     places.extend(program.parent().map(|beside| beside.join(last)));
@@ -218,16 +223,16 @@ pub(super) fn split_places(
 }
 
 /// Where the package of a program's split units may lie: beside the program or its debug file, or in a debug directory.
-pub(super) fn package_places(files: &[&Path], options: &SearchOptions) -> Vec<PathBuf> {
+pub(super) fn package_places(programs: &[&Path], files: &SearchPlaces) -> Vec<PathBuf> {
     let with_suffix = |path: &Path| {
         let mut name = path.as_os_str().to_owned();
         name.push(".dwp");
         PathBuf::from(name)
     };
-    let mut places: Vec<PathBuf> = files.iter().map(|path| with_suffix(path)).collect();
-    for dir in &options.debug_dirs {
+    let mut places: Vec<PathBuf> = programs.iter().map(|path| with_suffix(path)).collect();
+    for dir in &files.options.debug_dirs {
         places.extend(
-            files.iter().filter_map(|path| Some(dir.join(with_suffix(Path::new(path.file_name()?))))),
+            programs.iter().filter_map(|path| Some(dir.join(with_suffix(Path::new(path.file_name()?))))),
         );
     }
     places

@@ -73,6 +73,14 @@ pub enum CoreError {
         /// What the system said of the temporary file.
         reason: String,
     },
+    /// What shall hold the file system of the process does not.
+    #[error("{} holds no file system: {reason}; pass a directory, a tar of one, or a saved image (docker save, OCI layout)", path.display())]
+    Sysroot {
+        /// The file or directory as it was named.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// No ELF magic.
     #[error("{} is not an ELF file; pass a core file (zstd, lz4, gzip and xz are unpacked; other formats must be before)", path.display())]
     NotElf {

@@ -17,6 +17,7 @@ use super::module_search::{self, SearchOptions};
 use super::modules::{LoadedFile, Module, PAGE, loaded_files};
 use super::notes::Notes;
 use super::saved::{self, MemoryFigures, SavedModule, Source};
+use super::search_places::SearchPlaces;
 use super::splice;
 
 /// Auxiliary vector types (Linux, include/uapi/linux/auxvec.h).
@@ -38,13 +39,13 @@ pub struct Inputs {
     notes: Notes,
     modules: Vec<Module>,
     expanded: Kept<Box<[u8]>>,
-    options: SearchOptions,
+    places: SearchPlaces,
     found_later: Kept<MappedFile>,
     recording: bool,
 }
 
 impl Inputs {
-    /// Opens a core (plain or zstd) and looks for the files of its modules.
+    /// Opens a core (plain or compressed, from a file or a pipe) and looks for the files of its modules.
     ///
     /// # Errors
     /// [`CoreError`] if the core cannot be used. Damage and missing module files are not errors: see
@@ -56,30 +57,31 @@ impl Inputs {
         if let Some(source) = core.saved_from() {
             let modules = source.modules.iter().map(SavedModule::module).collect();
             drop(memory);
-            return Ok(Inputs::of(core, notes, modules, options));
+            return Ok(Inputs::of(core, notes, modules, SearchPlaces::default()));
         }
+        let places = SearchPlaces::open(options, Some(core.machine()))?;
         let page = page_size(&notes);
         let listed = match notes.files.as_slice() {
-            [] => link_map::file_mappings(&notes, &memory, options, page),
+            [] => link_map::file_mappings(&notes, &memory, &places, page),
             files => files.to_vec(),
         };
         let loaded = loaded_files(&listed, &memory, page);
         let executable = executable(&loaded, &notes, &memory);
         let modules = loaded.into_iter().enumerate();
         let modules = modules
-            .map(|(index, loaded)| module_search::find(loaded, executable == Some(index), &memory, options))
+            .map(|(index, loaded)| module_search::find(loaded, executable == Some(index), &memory, &places))
             .collect();
         drop(memory);
-        Ok(Inputs::of(core, notes, modules, options))
+        Ok(Inputs::of(core, notes, modules, places))
     }
 
-    fn of(core: CoreFile, notes: Notes, modules: Vec<Module>, options: &SearchOptions) -> Inputs {
+    fn of(core: CoreFile, notes: Notes, modules: Vec<Module>, places: SearchPlaces) -> Inputs {
         Inputs {
             core,
             notes,
             modules,
             expanded: Kept::default(),
-            options: options.clone(),
+            places,
             found_later: Kept::default(),
             recording: false,
         }
@@ -159,16 +161,16 @@ impl Inputs {
         if let Some(file) = self.found_later.iter().find(|file| right(file)) {
             return Ok(file);
         }
-        let places = debug_search::supplementary_places(from, name, wanted.as_ref(), &self.options);
-        let found = places.iter().filter_map(|place| MappedFile::open_as_is(place).ok()).find(right);
+        let places = debug_search::supplementary_places(from, name, wanted.as_ref(), &self.places);
+        let found = places.iter().filter_map(|place| self.places.file(place)).find(right);
         found.and_then(|file| self.found_later.keep(file)).ok_or(places)
     }
 
     /// Files that may hold the split unit `name`, which was compiled in `directory` for the program `program`. Nothing
     /// is known of them but their names: the unit's id must tell.
     pub fn split_files(&self, program: &Path, name: &str, directory: Option<&str>) -> Vec<&MappedFile> {
-        let places = debug_search::split_places(program, name, directory, &self.options);
-        let files = places.iter().filter_map(|place| MappedFile::open_as_is(place).ok());
+        let places = debug_search::split_places(program, name, directory, &self.places);
+        let files = places.iter().filter_map(|place| self.places.file(place));
         files.filter_map(|file| self.found_later.keep(file)).collect()
     }
 
@@ -176,8 +178,8 @@ impl Inputs {
     pub fn split_package(&self, module: &Module) -> Option<&MappedFile> {
         let files: Vec<&Path> =
             module.file().into_iter().chain(module.debug_file()).map(MappedFile::path).collect();
-        let places = debug_search::package_places(&files, &self.options);
-        let mut packages = places.iter().filter_map(|place| MappedFile::open_as_is(place).ok());
+        let places = debug_search::package_places(&files, &self.places);
+        let mut packages = places.iter().filter_map(|place| self.places.file(place));
         self.found_later.keep(packages.next()?)
     }
 

@@ -5,15 +5,16 @@
 //! program headers that the auxiliary vector points at; refuses to guess: a library whose headers are neither in memory
 //! nor in a file that fits is left out.
 
+use std::path::{Path, PathBuf};
+
 use goblin::container::{Container, Ctx, Endian};
 use goblin::elf::program_header::{PT_DYNAMIC, PT_LOAD, PT_PHDR, ProgramHeader};
 
 use super::Address;
 use super::address_space::AddressSpace;
 use super::elf::ElfHeaders;
-use super::mapped_file::MappedFile;
-use super::module_search::{SearchOptions, below};
 use super::notes::{FileMapping, Notes};
+use super::search_places::SearchPlaces;
 
 /// Auxiliary vector types (Linux, include/uapi/linux/auxvec.h).
 const AT_PHDR: u64 = 3;
@@ -39,7 +40,7 @@ const LONGEST_PATH: usize = 4096;
 /// What memory and files say about the loaded files.
 struct LinkMap<'a> {
     memory: &'a AddressSpace<'a>,
-    options: &'a SearchOptions,
+    files: &'a SearchPlaces,
     page: u64,
 }
 
@@ -54,10 +55,10 @@ struct Image {
 pub(super) fn file_mappings(
     notes: &Notes,
     memory: &AddressSpace<'_>,
-    options: &SearchOptions,
+    files: &SearchPlaces,
     page: u64,
 ) -> Vec<FileMapping> {
-    let map = LinkMap { memory, options, page: page.max(1) };
+    let map = LinkMap { memory, files, page: page.max(1) };
     let Some(program) = map.program(notes) else { return Vec::new() };
     let mut mappings = map.mappings(&program);
     for library in map.libraries(&program) {
@@ -76,8 +77,8 @@ impl LinkMap<'_> {
         let path = name.or_else(|| Some(notes.process.as_ref()?.name.clone()))?;
         let in_memory = || self.headers_at(address, count);
         let headers = in_memory().or_else(|| {
-            let given = self.options.exe.iter().filter(|_| !self.options.core_only).cloned();
-            let files = given.chain(self.places(&path)).filter_map(|place| headers_of_file(&place));
+            let given = self.files.options.exe.iter().filter(|_| !self.files.options.core_only).cloned();
+            let files = given.chain(self.places(&path)).filter_map(|place| self.headers_of_file(&place));
             files.into_iter().find(|headers| headers.len() as u64 == count)
         })?;
         let own = headers.iter().find(|header| header.p_type == PT_PHDR)?;
@@ -98,7 +99,7 @@ impl LinkMap<'_> {
             let path = self.word(next, L_NAME).and_then(|at| self.text(at));
             if let Some(path) = path.filter(|path| path.starts_with('/')) {
                 let in_files =
-                    || self.places(&path).iter().filter_map(|place| headers_of_file(place)).find(fits);
+                    || self.places(&path).iter().filter_map(|place| self.headers_of_file(place)).find(fits);
                 if let Some(headers) = self.headers_of_image(bias).filter(fits).or_else(in_files) {
                     libraries.push(Image { path, bias, headers });
                 }
@@ -140,11 +141,11 @@ impl LinkMap<'_> {
     }
 
     /// Where the file of a path is, to read headers from it; whether it is the right one is judged later.
-    fn places(&self, path: &str) -> Vec<std::path::PathBuf> {
-        if self.options.core_only {
+    fn places(&self, path: &str) -> Vec<PathBuf> {
+        if self.files.options.core_only {
             return Vec::new();
         }
-        let inside = self.options.sysroot.as_ref().map(|root| below(root, path));
+        let inside = self.files.in_sysroot(path);
         inside.into_iter().chain([path.into()]).collect()
     }
 
@@ -170,10 +171,10 @@ impl LinkMap<'_> {
         mappings.retain(|mapping| mapping.start < mapping.end);
         mappings
     }
-}
 
-fn headers_of_file(path: &std::path::Path) -> Option<Vec<ProgramHeader>> {
-    let file = MappedFile::open_as_is(path).ok()?;
-    let headers = ElfHeaders::parse(file.bytes()).ok()?;
-    headers.is_complete(file.bytes().len()).then_some(headers.program_headers)
+    fn headers_of_file(&self, place: &Path) -> Option<Vec<ProgramHeader>> {
+        let file = self.files.file(place)?;
+        let headers = ElfHeaders::parse(file.bytes()).ok()?;
+        headers.is_complete(file.bytes().len()).then_some(headers.program_headers)
+    }
 }

@@ -48,6 +48,14 @@ impl MappedFile {
         Ok(MappedFile { path: path.to_owned(), part: 0..map.len(), map: Some(Arc::new(map)) })
     }
 
+    /// A range of the file, which is called `path`, over the same mapping. `None` if the file does not have it.
+    pub(super) fn part(&self, path: &Path, range: Range<usize>) -> Option<MappedFile> {
+        self.bytes().get(range.clone())?;
+        let start = self.part.start.checked_add(range.start)?;
+        let part = start..self.part.start.checked_add(range.end)?;
+        Some(MappedFile { path: path.to_owned(), map: self.map.clone(), part })
+    }
+
     /// The path the file was opened by (of a compressed file: the compressed one).
     pub fn path(&self) -> &Path {
         &self.path

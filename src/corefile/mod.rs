@@ -6,12 +6,14 @@
 //! is told apart as unmapped ([`ReadError::Unmapped`]) or merely not in the core ([`ReadError::NotInCore`]).
 
 mod address_space;
+mod archive_tree;
 mod build_id;
 mod compressed;
 mod core_source;
 mod debug_search;
 mod elf;
 mod error;
+mod image_layout;
 mod inputs;
 mod kept;
 mod link_map;
@@ -25,8 +27,10 @@ mod read_log;
 mod registers;
 mod relocated;
 mod saved;
+mod search_places;
 mod sparse_file;
 mod splice;
+mod tar_reader;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -49,6 +53,7 @@ pub use notes::{FileMapping, Notes, ProcessNote, SignalNote, ThreadNote};
 pub use read_log::ReadLog;
 pub use registers::Registers;
 pub use saved::{MemoryFigures, NOTE_ANSWERS, NOTE_OWNER, NOTE_SOURCE, NOTE_TABLE, Redaction, Source};
+pub use search_places::SearchPlaces;
 pub use sparse_file::temporary_file;
 pub use writer::{CoreLayout, NewNote, NewSegment};
 

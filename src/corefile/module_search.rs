@@ -20,9 +20,8 @@ use super::modules::{
     HeadersInCore, LoadedFile, Module, ModuleStatus, PAGE, flags_of_page, load_bias, loads, memory_end,
 };
 use super::relocated;
+use super::search_places::SearchPlaces;
 
-/// Symbolic links followed on the way to one file (`MAXSYMLINKS` of Linux).
-const MOST_LINKS: u32 = 40;
 /// Bytes of a page that may differ before it is another page: breakpoints are patched into code.
 const PATCHED_BYTES: usize = 16;
 /// Mapped paths under these are no files that could be found again.
@@ -33,7 +32,7 @@ const NOT_ON_DISK: [&str; 4] = ["/dev/", "/memfd:", "/SYSV", "/proc/"];
 pub struct SearchOptions {
     /// The program itself.
     pub exe: Option<PathBuf>,
-    /// A directory that holds the file system of the machine the core comes from.
+    /// The file system of the machine or container that the core comes from: a directory, a tar of one, or a saved image.
     pub sysroot: Option<PathBuf>,
     /// Directories with separate debug files, by build-id (`.build-id`) or by the paths of their programs.
     pub debug_dirs: Vec<PathBuf>,
@@ -48,7 +47,7 @@ pub(super) fn find(
     loaded: LoadedFile,
     is_executable: bool,
     core: &AddressSpace<'_>,
-    options: &SearchOptions,
+    files: &SearchPlaces,
 ) -> Module {
     let image_in_core = loaded.is_in(core);
     let in_core = loaded.build_id_in_core(core);
@@ -62,7 +61,7 @@ pub(super) fn find(
         debug_file: None,
         not_elf: matches!(loaded.headers, HeadersInCore::NotElf),
     };
-    let accepted = search.run(options, is_executable);
+    let accepted = search.run(files, is_executable);
     let Search { tried, refused, debug_file, not_elf, .. } = search;
     let (file, status) = match accepted {
         Some((file, status)) => (Some(file), status),
@@ -73,7 +72,7 @@ pub(super) fn find(
     let mut debug_tried = Vec::new();
     let debug_file = debug_file.map(|file| DebugFile { file, source: DebugSource::InPlace });
     let debug_file = debug_file.or_else(|| {
-        debug_search::separate(wanted.as_ref(), file.as_ref(), &loaded.path, options, &mut debug_tried)
+        debug_search::separate(wanted.as_ref(), file.as_ref(), &loaded.path, files, &mut debug_tried)
     });
     let placement = Placement::of(&loaded, file.as_ref());
     Module {
@@ -131,17 +130,32 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn run(&mut self, options: &SearchOptions, is_executable: bool) -> Option<(MappedFile, ModuleStatus)> {
+    fn run(&mut self, files: &SearchPlaces, is_executable: bool) -> Option<(MappedFile, ModuleStatus)> {
         if self.not_elf {
             return None;
         }
         let process = self.process.clone().flatten();
-        for candidate in candidates(&self.loaded.path, process.as_ref(), options, is_executable) {
+        let places = candidates(&self.loaded.path, process.as_ref(), files, is_executable);
+        let found = self.first_of(places, files);
+        // The path lies, or the file has another one there: its build-id tells. A core's own data files have none.
+        found.or_else(|| {
+            let id = process.filter(|_| !self.not_elf && !files.options.core_only)?;
+            let name = self.loaded.path.rsplit('/').next().unwrap_or_default();
+            self.first_of(files.with_build_id(name, &id), files)
+        })
+    }
+
+    fn first_of(
+        &mut self,
+        candidates: Vec<PathBuf>,
+        files: &SearchPlaces,
+    ) -> Option<(MappedFile, ModuleStatus)> {
+        for candidate in candidates {
             if self.tried.contains(&candidate) {
                 continue;
             }
             self.tried.push(candidate.clone());
-            let Ok(file) = MappedFile::open_as_is(&candidate) else { continue };
+            let Some(file) = files.file(&candidate) else { continue };
             let Ok(headers) = ElfHeaders::parse(file.bytes()) else {
                 self.note_other_format(&candidate);
                 continue;
@@ -218,10 +232,11 @@ impl Search<'_> {
 fn candidates(
     path: &str,
     process: Option<&BuildId>,
-    options: &SearchOptions,
+    files: &SearchPlaces,
     is_executable: bool,
 ) -> Vec<PathBuf> {
     let mut candidates = Vec::new();
+    let options = &files.options;
     if options.core_only {
         return candidates;
     }
@@ -231,13 +246,13 @@ fn candidates(
     let on_disk = path.starts_with('/') && !NOT_ON_DISK.iter().any(|prefix| path.starts_with(prefix));
     if on_disk {
         if let Some(sysroot) = &options.sysroot {
-            candidates.push(below(sysroot, path));
-            candidates.extend(process.into_iter().flat_map(|_| below_from_outside(sysroot, path)));
+            candidates.push(files.below(sysroot, path));
+            candidates.extend(process.into_iter().flat_map(|_| below_from_outside(files, sysroot, path)));
         }
         candidates.push(PathBuf::from(path));
     }
     if let Some(entry) = process.and_then(BuildId::directory_entry) {
-        candidates.extend(debug_dirs(options).iter().map(|dir| dir.join(".build-id").join(&entry)));
+        candidates.extend(debug_dirs(files).iter().map(|dir| dir.join(".build-id").join(&entry)));
     }
     if let Some(id) = process {
         let caches = options.debuginfod_caches.iter();
@@ -249,40 +264,14 @@ fn candidates(
 /// Files in a sysroot for a path as it was seen from outside of it: `gcore` names the files of a container or a chroot as
 /// its own user would. The directories before the sysroot's are unknown, so each that may be dropped is; only a
 /// build-id can tell whether that was right.
-fn below_from_outside<'a>(sysroot: &'a Path, path: &'a str) -> impl Iterator<Item = PathBuf> + 'a {
+fn below_from_outside<'a>(
+    files: &'a SearchPlaces,
+    sysroot: &'a Path,
+    path: &'a str,
+) -> impl Iterator<Item = PathBuf> + 'a {
     let parts = path.match_indices('/').skip(1);
-    let inside = parts.filter_map(|(at, _)| path.get(at..)).map(|rest| below(sysroot, rest));
-    inside.filter(|candidate| candidate.is_file())
-}
-
-/// `path` of the process inside a sysroot. Symbolic links are followed as the process would have followed them: neither an
-/// absolute link nor `..` leads out.
-pub(super) fn below(sysroot: &Path, path: &str) -> PathBuf {
-    let mut inside = PathBuf::new();
-    let mut pending: Vec<String> = path.rsplit('/').map(str::to_owned).collect();
-    let mut links = 0;
-    while let Some(part) = pending.pop() {
-        match part.as_str() {
-            "" | "." => continue,
-            ".." => {
-                inside.pop();
-                continue;
-            }
-            _ => {}
-        }
-        let target = std::fs::read_link(sysroot.join(&inside).join(&part)).ok();
-        match target.as_ref().and_then(|target| target.to_str()).filter(|_| links < MOST_LINKS) {
-            Some(target) => {
-                links += 1;
-                if target.starts_with('/') {
-                    inside = PathBuf::new();
-                }
-                pending.extend(target.rsplit('/').map(str::to_owned));
-            }
-            None => inside.push(part),
-        }
-    }
-    sysroot.join(inside)
+    let inside = parts.filter_map(|(at, _)| path.get(at..)).map(|rest| files.below(sysroot, rest));
+    inside.filter(|candidate| files.is_file(candidate))
 }
 
 /// The build-id in an ELF file: in a section (a separate debug file keeps its note sections, but its program

@@ -128,6 +128,7 @@ fn links_in_a_sysroot_lead_where_the_process_would_have_gone() {
     assert_eq!(inputs.modules()[0].status, ModuleStatus::Matched { path: file });
     std::fs::remove_file(scene.path("root/lib")).unwrap();
     std::os::unix::fs::symlink("/lib", scene.path("root/lib")).unwrap();
+    std::fs::remove_file(scene.path("root/usr/lib/real/libx.so")).unwrap();
     let inputs = scene.open_with(&core, &options);
     assert!(matches!(inputs.modules()[0].status, ModuleStatus::Missing { .. }), "a link to itself ends");
 }

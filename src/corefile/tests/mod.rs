@@ -9,6 +9,7 @@ mod modules;
 mod notes;
 mod space;
 mod splice;
+mod sysroot;
 
 use std::path::{Path, PathBuf};
 

@@ -2,7 +2,9 @@
 
 use super::ScratchFile;
 use super::commands;
-use crate::corefile::{Inputs, Kept, MappedFile, SearchOptions, decompress, separate_debug_file};
+use crate::corefile::{
+    Inputs, Kept, MappedFile, SearchOptions, SearchPlaces, decompress, separate_debug_file,
+};
 use crate::cpython::Facts;
 use crate::debuginfo::{Companions, DwarfIndex, ElfImage, SplitUnit, SupplementaryLink, Symbols};
 use crate::layout::Table;
@@ -109,7 +111,7 @@ pub(super) fn dwarf(input: &[u8]) {
     elf(input);
     let file = scratch(input);
     if let Ok(file) = MappedFile::open_as_is(file.path()) {
-        let _ = separate_debug_file(&file, &core_only());
+        let _ = SearchPlaces::open(&core_only(), None).map(|places| separate_debug_file(&file, &places));
     }
 }
 
