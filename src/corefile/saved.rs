@@ -202,7 +202,12 @@ impl Stronger for Option<Redaction> {
 /// The figures of an address space, taken from its pieces.
 pub(super) fn memory_figures(inputs: &Inputs, space: &AddressSpace<'_>) -> MemoryFigures {
     let mut figures = MemoryFigures::default();
-    let is_anonymous = |start: u64, writable: bool| writable && inputs.module_at(start).is_none();
+    // Zero-initialised data of a module are anonymous too.
+    let is_of_file = |start: u64| {
+        let mut mappings = inputs.modules().iter().flat_map(|module| module.mappings());
+        mappings.any(|mapping| (mapping.start..mapping.end).contains(&start))
+    };
+    let is_anonymous = |start: u64, writable: bool| writable && !is_of_file(start);
     // The kernel leaves out memory that was never written to (fs/coredump.c, vma_dump_size), as it leaves out all
     // anonymous memory when told to: then the core has none of it.
     let whole = inputs.core().truncation().is_none();

@@ -93,7 +93,8 @@ pub fn trials() -> Vec<Trial> {
     CASES.iter().map(trial).collect()
 }
 
-fn is_installed(tool: &str) -> bool {
+/// Whether a program of that name is on `PATH`.
+pub fn is_installed(tool: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|directory| directory.join(tool).is_file())
 }

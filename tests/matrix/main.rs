@@ -8,6 +8,7 @@ mod captured;
 mod cells;
 mod debug_files;
 mod document;
+mod embedded;
 mod oracle;
 mod partial;
 mod proofs;
@@ -61,6 +62,7 @@ fn main() {
     }
     trials.extend(partial::trials(&live));
     trials.extend(debug_files::trials());
+    trials.extend(embedded::trials());
     // Looking for interpreters takes a moment, which other trials need not wait for.
     let wanted = arguments.filter.as_deref().is_none_or(|filter| filter.contains("capture"));
     if wanted && !arguments.list && !document::is_update() {
