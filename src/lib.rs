@@ -36,6 +36,8 @@ pub mod query;
 
 pub mod report;
 
+pub mod saved;
+
 pub mod cli;
 
 #[cfg(any(test, feature = "testkit"))]

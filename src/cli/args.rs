@@ -163,6 +163,10 @@ pub enum Command {
     #[command(after_help = "Example:\n  exuvia capture 4242 -o heap.core.zst")]
     Capture(CaptureArguments),
 
+    /// Write what any later analysis needs of a core into a small file of its own, to keep or to share
+    #[command(after_help = "Example:\n  exuvia save core.4242 -o heap.core.zst")]
+    Save(SaveArguments),
+
     /// Layout tables of interpreters: lists the embedded ones, and writes new ones
     Layouts(LayoutsArguments),
 
@@ -317,6 +321,26 @@ pub struct CaptureArguments {
     /// Write all memory as it is, as an uncompressed core, whatever the process is
     #[arg(long)]
     pub raw: bool,
+}
+
+/// `save`.
+#[derive(Debug, Args)]
+pub struct SaveArguments {
+    /// Core file, plain or compressed with zstd
+    #[arg(value_name = "CORE")]
+    pub core: PathBuf,
+
+    /// File to write: an ELF core, compressed with zstd
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+
+    /// Write over a file that exists
+    #[arg(long)]
+    pub force: bool,
+
+    /// How hard to compress: 1 is fastest, 19 is smallest
+    #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::value_parser!(i32).range(1..=19))]
+    pub level: i32,
 }
 
 /// Order of types.

@@ -10,6 +10,7 @@ mod graph_commands;
 mod interrupt;
 mod layout_commands;
 mod output;
+mod save_command;
 mod session;
 
 use args::{Arguments, Command, CoreArgument, DevCommand, LayoutsCommand};
@@ -98,6 +99,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<()> {
         Command::Suspects(arguments) => graph_commands::suspects(&arguments, &common),
         Command::Threads(arguments) => commands::threads(&arguments, &common),
         Command::Capture(arguments) => capture_command::capture(&arguments, &common),
+        Command::Save(arguments) => save_command::save(&arguments, &common),
         Command::Layouts(arguments) => match arguments.command {
             None => layout_commands::list(),
             Some(LayoutsCommand::Extract { binaries, release, output }) => {

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use super::Address;
 use super::error::ReadError;
 use super::piece_table::PieceTable;
-use super::read_log::ReadLog;
+use super::read_log::{ReadLog, Recorded};
 
 /// Where the bytes of a piece come from, or would come from if they were there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,9 +83,15 @@ impl<'core> AddressSpace<'core> {
     }
 
     /// The same memory, with every read recorded from now on; see [`AddressSpace::read_log`].
-    pub fn recording(mut self) -> AddressSpace<'core> {
-        self.log = Some(ReadLog::new(&self.pieces));
+    pub fn recording(mut self, what: Recorded) -> AddressSpace<'core> {
+        self.log = Some(ReadLog::new(&self.pieces, what));
         self
+    }
+
+    /// Whether reads are recorded.
+    #[inline]
+    pub fn is_recording(&self) -> bool {
+        self.log.is_some()
     }
 
     /// What has been read, if that is recorded.
@@ -98,6 +104,15 @@ impl<'core> AddressSpace<'core> {
     pub fn record(&self, address: Address, len: usize) {
         if let Some(log) = &self.log {
             self.record_in(log, address, len);
+        }
+    }
+
+    /// Takes back that the word at `address` was read.
+    pub fn forget(&self, address: Address) {
+        if let (Some(log), Some(index)) = (&self.log, self.index_at(address))
+            && let Some(piece) = self.pieces.get(index)
+        {
+            log.forget(index, address - piece.start);
         }
     }
 
@@ -181,8 +196,24 @@ impl<'core> AddressSpace<'core> {
         bytes
     }
 
-    /// As [`AddressSpace::slice`], for who looks through more than counts, or at contents that are nobody's structure (the
-    /// characters of a str): that the bytes are read is not recorded.
+    /// As [`AddressSpace::slice`], of contents that are nobody's structure, such as the characters of a str; see
+    /// [`Recorded::Structure`].
+    ///
+    /// # Errors
+    /// As [`AddressSpace::slice`].
+    #[inline]
+    pub fn payload(&self, address: Address, len: usize) -> Result<&'core [u8], ReadError> {
+        let bytes = self.peek(address, len);
+        if let (Some(log), Ok(_)) = (&self.log, &bytes)
+            && log.what() == Recorded::Everything
+        {
+            self.record_in(log, address, len);
+        }
+        bytes
+    }
+
+    /// As [`AddressSpace::slice`], for who looks through more than counts: that the bytes are read is not recorded; see
+    /// [`AddressSpace::record`].
     ///
     /// # Errors
     /// As [`AddressSpace::slice`].

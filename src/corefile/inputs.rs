@@ -15,10 +15,12 @@ use super::link_map;
 use super::mapped_file::MappedFile;
 use super::module_search::{self, SearchOptions};
 use super::modules::{LoadedFile, Module, PAGE, loaded_files};
-use super::notes::Notes;
-use super::saved::{self, MemoryFigures, SavedModule, Source};
+use super::notes::{NoteReader, Notes};
+use super::read_log::Recorded;
+use super::saved::{self, MemoryFigures, NOTE_OWNER, SavedModule, Source};
 use super::search_places::SearchPlaces;
 use super::splice;
+use super::writer::NewNote;
 
 /// Auxiliary vector types (Linux, include/uapi/linux/auxvec.h).
 const AT_PHDR: u64 = 3;
@@ -41,7 +43,7 @@ pub struct Inputs {
     expanded: Kept<Box<[u8]>>,
     places: SearchPlaces,
     found_later: Kept<MappedFile>,
-    recording: bool,
+    recording: Option<Recorded>,
 }
 
 impl Inputs {
@@ -83,7 +85,7 @@ impl Inputs {
             expanded: Kept::default(),
             places,
             found_later: Kept::default(),
-            recording: false,
+            recording: None,
         }
     }
 
@@ -105,9 +107,18 @@ impl Inputs {
         }
     }
 
-    /// The bytes of each segment of notes, with their alignment, as they are in the core.
-    pub fn raw_notes(&self) -> impl Iterator<Item = (&[u8], u64)> {
-        self.core.note_segments().map(|segment| (segment.bytes, segment.align))
+    /// The notes of the core but those that only saved heaps have, as far as they can be read.
+    pub fn notes_of_core(&self) -> Vec<NewNote> {
+        let mut all = Vec::new();
+        for segment in self.core.note_segments() {
+            let notes = NoteReader::new(segment.bytes, segment.align);
+            all.extend(notes.filter(|note| note.name != NOTE_OWNER.as_bytes()).map(|note| NewNote {
+                name: String::from_utf8_lossy(note.name).into_owned(),
+                kind: note.kind,
+                content: note.content.to_vec(),
+            }));
+        }
+        all
     }
 
     /// The core file.
@@ -186,12 +197,15 @@ impl Inputs {
     /// Builds the address space. This takes time; do it once and share it.
     pub fn space(&self) -> AddressSpace<'_> {
         let space = splice::address_space(&self.core, &self.modules);
-        if self.recording { space.recording() } else { space }
+        match self.recording {
+            Some(what) => space.recording(what),
+            None => space,
+        }
     }
 
     /// Lets every address space that is built from now on record what is read of it.
-    pub fn record_reads(&mut self) {
-        self.recording = true;
+    pub fn record_reads(&mut self, what: Recorded) {
+        self.recording = Some(what);
     }
 
     /// A module's ELF image put together from its pages in the core, at their file offsets, for a core

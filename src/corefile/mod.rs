@@ -50,7 +50,7 @@ pub use module_search::SearchOptions;
 pub use modules::{Module, ModuleStatus};
 pub use new_file::{NewFile, NewFileError, remove_unfinished};
 pub use notes::{FileMapping, Notes, ProcessNote, SignalNote, ThreadNote};
-pub use read_log::ReadLog;
+pub use read_log::{ReadLog, Recorded};
 pub use registers::Registers;
 pub use saved::{MemoryFigures, NOTE_ANSWERS, NOTE_OWNER, NOTE_SOURCE, NOTE_TABLE, Redaction, Source};
 pub use search_places::SearchPlaces;

@@ -11,19 +11,35 @@ pub const WORD: u64 = 8;
 /// Words of one entry of a bitmap.
 const WORDS: u64 = u64::BITS as u64;
 
+/// What is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// Every read.
+    Everything,
+    /// All but reads of contents: characters, digits, items of buffers.
+    Structure,
+}
+
 /// A bit for each word of each piece whose bytes are known: 1/64 of the memory.
 #[derive(Debug)]
 pub struct ReadLog {
     pieces: Vec<Box<[AtomicU64]>>,
+    what: Recorded,
 }
 
 impl ReadLog {
-    pub(super) fn new(pieces: &[Piece<'_>]) -> ReadLog {
+    pub(super) fn new(pieces: &[Piece<'_>], what: Recorded) -> ReadLog {
         let bitmap = |piece: &Piece<'_>| {
             let words = piece.bytes.map_or(0, |_| piece.len.div_ceil(WORD));
             (0..words.div_ceil(WORDS)).map(|_| AtomicU64::new(0)).collect()
         };
-        ReadLog { pieces: pieces.iter().map(bitmap).collect() }
+        ReadLog { pieces: pieces.iter().map(bitmap).collect(), what }
+    }
+
+    /// What is recorded.
+    #[inline]
+    pub fn what(&self) -> Recorded {
+        self.what
     }
 
     /// Notes that `len` bytes from `offset` on in the piece numbered `index` were read.
@@ -45,21 +61,32 @@ impl ReadLog {
 
     /// Whether any word of the `len` bytes from `offset` on was read.
     pub fn has_any(&self, index: usize, offset: u64, len: u64) -> bool {
-        (offset / WORD..(offset + len).div_ceil(WORD)).any(|word| self.has(index, word))
+        let mut any = false;
+        self.for_each_run(index, offset, len, |_, _| any = true);
+        any
     }
 
-    /// Calls `each` with offset and length, in bytes, of every run of words that were read in the piece numbered `index`.
-    pub fn for_each_run(&self, index: usize, mut each: impl FnMut(u64, u64)) {
-        let words = self.pieces.get(index).map_or(0, |bitmap| bitmap.len() as u64 * WORDS);
+    /// Takes back that the word at `offset` in the piece numbered `index` was read.
+    pub(super) fn forget(&self, index: usize, offset: u64) {
+        let word = offset / WORD;
+        let bits = self.pieces.get(index).and_then(|bitmap| bitmap.get((word / WORDS) as usize));
+        if let Some(bits) = bits {
+            bits.fetch_and(!(1 << (word % WORDS)), Ordering::Relaxed);
+        }
+    }
+
+    /// Calls `each` with offset and length, in bytes, of every run of words that were read among the `len` bytes from
+    /// `offset` on, which is a multiple of a word, in the piece numbered `index`.
+    pub fn for_each_run(&self, index: usize, offset: u64, len: u64, mut each: impl FnMut(u64, u64)) {
+        let end = offset.saturating_add(len).div_ceil(WORD);
         let mut start = None;
-        let mut word = 0;
-        while word < words {
+        let mut word = offset / WORD;
+        while word < end {
             let bits = self.entry(index, word / WORDS);
             // Entries without a change are passed over as a whole.
-            if word.is_multiple_of(WORDS)
-                && (bits == 0 && start.is_none() || bits == u64::MAX && start.is_some())
-            {
-                word += WORDS;
+            let changes = if start.is_some() { bits != u64::MAX } else { bits != 0 };
+            if !changes {
+                word = (word / WORDS + 1) * WORDS;
                 continue;
             }
             match (bits >> (word % WORDS) & 1 == 1, start) {
@@ -72,13 +99,9 @@ impl ReadLog {
             }
             word += 1;
         }
-        if let Some(first) = start {
-            each(first * WORD, (words - first) * WORD);
+        if let Some(first) = start.filter(|&first| first < end) {
+            each(first * WORD, (end - first) * WORD);
         }
-    }
-
-    fn has(&self, index: usize, word: u64) -> bool {
-        self.entry(index, word / WORDS) >> (word % WORDS) & 1 == 1
     }
 
     fn entry(&self, index: usize, entry: u64) -> u64 {
@@ -103,7 +126,7 @@ mod tests {
             executable: false,
             source: PieceSource::Core,
         };
-        ReadLog::new(&[piece])
+        ReadLog::new(&[piece], Recorded::Everything)
     }
 
     proptest! {
@@ -118,7 +141,7 @@ mod tests {
             }
             let mut found = vec![false; expected.len()];
             let mut last = None;
-            log.for_each_run(0, |offset, len| {
+            log.for_each_run(0, 0, 4304, |offset, len| {
                 assert!(last.is_none_or(|last| last < offset), "runs are apart and in order");
                 last = Some(offset + len);
                 (offset / 8..(offset + len) / 8).for_each(|word| found[word as usize] = true);
@@ -133,6 +156,8 @@ mod tests {
         let log = log_of(&bytes);
         log.note(0, 64, 16);
         assert!(!log.has_any(0, 0, 64) && log.has_any(0, 60, 16) && !log.has_any(0, 80, 100));
+        log.forget(0, 64);
+        assert!(!log.has_any(0, 64, 8) && log.has_any(0, 72, 8));
         log.note(9, 0, 8);
         assert!(!log.has_any(9, 0, 8), "there is no such piece");
     }

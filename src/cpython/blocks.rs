@@ -7,13 +7,15 @@ use super::mimalloc::{self, MimallocFigures, Segment};
 use super::pymalloc::{self, PymallocFigures, RawBlocks};
 use super::words::ReadField;
 use super::{Arena, PythonError, Runtime};
-use crate::corefile::Address;
+use crate::corefile::{Address, AddressSpace};
 
 /// Bytes in front of the caller's memory in a block of the debug hooks: its size, its domain, seven guards
 /// (Objects/obmalloc.c, `_PyMem_DebugRawAlloc`, 3.8 to 3.15).
 const PADDING: usize = 16;
 /// Guard bytes after the caller's memory.
 const TAIL: usize = 8;
+/// Bytes of the link in a free block.
+const LINK: usize = 8;
 /// What guard bytes are (`PYMEM_FORBIDDENBYTE`).
 const GUARD: u8 = 0xfd;
 /// How many blocks are looked at to tell whether debug hooks were active.
@@ -124,6 +126,22 @@ impl LiveBlocks<'_> {
         let is_live =
             |index: &usize| self.free.get(index / 64).is_none_or(|bits| bits & (1 << (index % 64)) == 0);
         (0..self.count).filter(is_live).map(|index| self.first + index * self.step)
+    }
+
+    /// Records that the links of the free blocks of the area at `address` were read; the rest of them is nobody's.
+    #[inline]
+    pub fn record_links(&self, space: &AddressSpace<'_>, address: Address) {
+        if !space.is_recording() {
+            return;
+        }
+        for (entry, &bits) in self.free.iter().enumerate() {
+            for bit in (0..u64::BITS as usize).filter(|bit| bits >> bit & 1 == 1) {
+                let index = entry * u64::BITS as usize + bit;
+                if index < self.count {
+                    space.record(address.wrapping_add((self.first + index * self.step) as u64), LINK);
+                }
+            }
+        }
     }
 }
 

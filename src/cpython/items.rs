@@ -194,7 +194,9 @@ fn read_number(runtime: &Runtime<'_>, address: Address) -> Option<Number> {
 
 /// The value of the float object at `address`.
 pub fn read_float(runtime: &Runtime<'_>, address: Address) -> Option<f64> {
-    runtime.space.field(address, runtime.layouts.float.value).ok().map(f64::from_bits)
+    let start = address.wrapping_add(u64::from(runtime.layouts.float.value.offset));
+    let bytes = runtime.space.payload(start, 8).ok()?;
+    bytes.first_chunk().map(|bytes| f64::from_le_bytes(*bytes))
 }
 
 /// Whether the object at `address` is a str with exactly the characters of `wanted`.
@@ -217,7 +219,7 @@ pub fn code_points(runtime: &Runtime<'_>, address: Address, max: usize) -> Optio
     let text = str_text(runtime, address).ok()?;
     let length = usize::try_from(text.length).unwrap_or(usize::MAX).min(max);
     let width = if matches!(text.kind, 2 | 4) { text.kind as usize } else { 1 };
-    let bytes = runtime.space.slice(text.address, length.checked_mul(width)?).ok()?;
+    let bytes = runtime.space.payload(text.address, length.checked_mul(width)?).ok()?;
     Some(match width {
         1 => bytes.iter().map(|&byte| u32::from(byte)).collect(),
         2 => bytes.as_chunks::<2>().0.iter().map(|&unit| u32::from(u16::from_le_bytes(unit))).collect(),

@@ -43,6 +43,16 @@ pub fn member_name(runtime: &Runtime<'_>, info: &TypeInfo, offset: u32) -> Optio
     })
 }
 
+/// Asks for the names of the members of every type, so that they are among what the files told.
+pub fn ask_member_names(runtime: &Runtime<'_>) {
+    for (_, info) in runtime.types.iter() {
+        let mut cache = runtime.member_names.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (type_, size) in bases(runtime, info.address) {
+            cache.entry(type_).or_insert_with(|| names_of(runtime, type_, size));
+        }
+    }
+}
+
 /// A type and its bases, each with `tp_basicsize`.
 fn bases(runtime: &Runtime<'_>, type_: Address) -> Vec<(Address, u32)> {
     let l = &runtime.layouts.type_;

@@ -407,7 +407,7 @@ pub fn for_each_page<'core>(
         let description = segment.address + at(layout.slices) as u64 + slice * layout.page.size as u64;
         figures.pages += 1;
         let page = PageState::read(&layout.page, bytes, description, base);
-        let memory = page.as_ref().and_then(|page| runtime.space.slice(page.start, page.block_bytes()).ok());
+        let memory = page.as_ref().and_then(|page| runtime.space.peek(page.start, page.block_bytes()).ok());
         let (Some(page), Some(memory)) = (page, memory) else {
             figures.damaged_pages += 1;
             continue;
@@ -424,13 +424,14 @@ pub fn for_each_page<'core>(
             figures.counted.reserved_bytes += page.reserved * page.block_size as u64;
             figures.counted.committed_bytes += page.block_bytes() as u64;
         }
+        let blocks =
+            LiveBlocks { free: &free, first: 0, count: page.capacity as usize, step: page.block_size };
+        blocks.record_links(&runtime.space, page.start);
         if live == 0 {
             continue;
         }
         let contents = if tagged { contents_of(page.tag) } else { Contents::Any };
         let area = Area { address: page.start, bytes: memory, block_size: page.block_size, contents };
-        let blocks =
-            LiveBlocks { free: &free, first: 0, count: page.capacity as usize, step: page.block_size };
         on_area(&area, &blocks);
     }
     figures

@@ -80,7 +80,7 @@ pub use interpreter::{Gil, Interpreter, ThreadState};
 pub use items::{ItemKey, Items, get_item, items};
 pub use landmarks::Landmarks;
 pub use lines::line_of;
-pub use members::{MemberNames, member_name};
+pub use members::{MemberNames, ask_member_names, member_name};
 pub use mimalloc::{HeapFigures, MimallocFigures};
 pub use names::type_module;
 pub use object_chain::chained_objects;
@@ -100,7 +100,7 @@ pub use slot::Slot;
 pub use thread_name::thread_name;
 pub use type_search::is_type;
 pub use types::{AllocationCounts, TypeId, TypeInfo, TypeTable, Walk, WalkKind};
-pub use values::{read_bytes, read_int, read_str};
+pub use values::{StrText, read_bytes, read_int, read_str, str_text};
 pub use words::{ReadField, half, word};
 
 use crate::corefile::{Address, AddressSpace, Machine};

@@ -244,7 +244,8 @@ pub fn for_each_pool<'core>(
     }
     let mut address = arena.first_pool;
     while address < arena.end_of_pools {
-        if let Ok(bytes) = runtime.space.slice(address, geometry.pool as usize)
+        runtime.space.record(address, runtime.layouts.allocators.pool.size as usize);
+        if let Ok(bytes) = runtime.space.peek(address, geometry.pool as usize)
             && let Some(pool) = Pool::read(runtime, address, bytes, arena.index)
         {
             let free = pool.free_blocks(runtime.layouts.allocators.pool.size);
@@ -267,6 +268,7 @@ pub fn for_each_pool<'core>(
                 count: free.carved as usize,
                 step: block_size,
             };
+            live.record_links(&runtime.space, address);
             on_area(&Area { address, bytes, block_size, contents: Contents::Any }, &live);
         }
         address += geometry.pool;

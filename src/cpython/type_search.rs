@@ -49,7 +49,7 @@ pub(super) fn more_types(
 /// own type inherits from `type`. Memory that merely looks alike does not chain up to these two.
 pub fn is_type(runtime: &Runtime<'_>, candidate: Address) -> bool {
     let l = &runtime.layouts;
-    let Ok(bytes) = runtime.space.slice(candidate, l.type_.size as usize) else { return false };
+    let Ok(bytes) = runtime.space.peek(candidate, l.type_.size as usize) else { return false };
     let metatype = word(bytes, at(l.object.type_));
     if !candidate.is_multiple_of(8) || !inherits(runtime, metatype, runtime.landmarks.type_type) {
         return false;

@@ -53,7 +53,7 @@ pub fn read_str(runtime: &Runtime<'_>, address: Address, max: usize) -> Result<S
         4 => 4,
         _ => 1,
     };
-    let bytes = runtime.space.slice(text.address, length.saturating_mul(width))?;
+    let bytes = runtime.space.payload(text.address, length.saturating_mul(width))?;
     let decode = |code: u32| char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
     Ok(match width {
         1 => bytes.iter().map(|&byte| char::from(byte)).collect(),
@@ -69,7 +69,7 @@ pub fn str_equals(runtime: &Runtime<'_>, address: Address, wanted: &str) -> bool
     }
     match str_text(runtime, address) {
         Ok(text) if text.length == wanted.len() as u64 && text.kind == 1 => {
-            runtime.space.slice(text.address, wanted.len()).is_ok_and(|bytes| bytes == wanted.as_bytes())
+            runtime.space.payload(text.address, wanted.len()).is_ok_and(|bytes| bytes == wanted.as_bytes())
         }
         _ => false,
     }
@@ -102,7 +102,7 @@ pub fn read_bytes<'core>(
     let l = &runtime.layouts;
     let length = runtime.space.field(address, l.var_object.ob_size)?;
     let start = address.wrapping_add(u64::from(l.bytes.value.offset));
-    runtime.space.slice(start, usize::try_from(length).unwrap_or(usize::MAX).min(max))
+    runtime.space.payload(start, usize::try_from(length).unwrap_or(usize::MAX).min(max))
 }
 
 /// Sign and number of 30-bit digits of the int at `address`.
@@ -136,8 +136,8 @@ pub fn read_int(runtime: &Runtime<'_>, address: Address) -> Result<Option<i128>,
     }
     let start = address.wrapping_add(u64::from(runtime.layouts.long.digits.offset));
     let mut value = 0i128;
-    for index in (0..digits).rev() {
-        value = (value << 30) | i128::from(runtime.space.read_u32(start.wrapping_add(index * 4))?);
+    for digit in runtime.space.payload(start, digits as usize * 4)?.as_chunks::<4>().0.iter().rev() {
+        value = (value << 30) | i128::from(u32::from_le_bytes(*digit));
     }
     Ok(Some(if negative { -value } else { value }))
 }

@@ -17,6 +17,7 @@ pub mod overview;
 mod page;
 pub mod paths;
 pub mod referrers;
+pub mod saved;
 pub mod show;
 pub mod suspects;
 pub mod table;

@@ -78,10 +78,7 @@ impl ShowReport {
         is_class: bool,
         options: ShowOptions,
     ) -> Self {
-        let mut walk =
-            Walk { runtime, options, rows: Vec::new(), seen: FxHashSet::default(), cut_off: false };
-        walk.object(object, String::new(), 0);
-        let Walk { mut rows, cut_off, .. } = walk;
+        let Walk { mut rows, cut_off, .. } = Walk::new(runtime, object, options);
         let generations = generations(runtime, &rows);
         for row in &mut rows {
             let generation = generations.get(&row.header.address.0).copied();
@@ -97,6 +94,11 @@ impl ShowReport {
             rows,
         }
     }
+}
+
+/// Reads all that [`ShowReport::new`] reads of an object.
+pub fn read_members(runtime: &Runtime<'_>, object: Address, options: ShowOptions) {
+    Walk::new(runtime, object, options);
 }
 
 /// Generation of each object that is on one of the collector's lists.
@@ -118,7 +120,15 @@ struct Walk<'r, 'core> {
     cut_off: bool,
 }
 
-impl Walk<'_, '_> {
+impl<'r, 'core> Walk<'r, 'core> {
+    /// A walk from `object`.
+    fn new(runtime: &'r Runtime<'core>, object: Address, options: ShowOptions) -> Self {
+        let mut walk =
+            Self { runtime, options, rows: Vec::new(), seen: FxHashSet::default(), cut_off: false };
+        walk.object(object, String::new(), 0);
+        walk
+    }
+
     fn object(&mut self, object: Address, label: String, depth: usize) {
         if self.rows.len() >= MAX_ROWS {
             self.cut_off = true;

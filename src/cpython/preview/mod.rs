@@ -260,14 +260,15 @@ impl Painter<'_, '_> {
         let start = object.wrapping_add(u64::from(self.runtime.layouts.long.digits.offset));
         if count > MAX_INT_DIGITS {
             let last = start.wrapping_add(count.saturating_sub(1).saturating_mul(4));
-            let top = self.runtime.space.read_u32(last).unwrap_or(0);
+            let top = self.runtime.space.payload(last, 4).ok().and_then(|bytes| bytes.first_chunk());
+            let top = top.map_or(0, |bytes| u32::from_le_bytes(*bytes));
             let bits = count
                 .saturating_sub(1)
                 .saturating_mul(30)
                 .saturating_add(u64::from(32 - top.leading_zeros()));
             return self.push(&format!("<int of {bits} bits>"));
         }
-        match self.runtime.space.slice(start, count as usize * 4) {
+        match self.runtime.space.payload(start, count as usize * 4) {
             Ok(bytes) => {
                 let digits: Vec<u32> =
                     bytes.as_chunks::<4>().0.iter().map(|&d| u32::from_le_bytes(d)).collect();
@@ -290,9 +291,9 @@ impl Painter<'_, '_> {
             return self.push("<complex>");
         }
         let parts = self.runtime.layouts.complex.value.and_then(|field| {
-            let real = self.runtime.space.field(object, field).ok()?;
-            let imaginary = object.wrapping_add(u64::from(field.offset)).wrapping_add(8);
-            Some((f64::from_bits(real), f64::from_bits(self.runtime.space.read_u64(imaginary).ok()?)))
+            let start = object.wrapping_add(u64::from(field.offset));
+            let parts = self.runtime.space.payload(start, 16).ok()?.as_chunks::<8>().0;
+            Some((f64::from_le_bytes(*parts.first()?), f64::from_le_bytes(*parts.get(1)?)))
         });
         match parts {
             Some((real, imaginary)) => self.push(&literal::complex_repr(real, imaginary)),
@@ -342,7 +343,7 @@ impl Painter<'_, '_> {
         let wanted = usize::try_from(length).unwrap_or(usize::MAX).min(self.room().saturating_add(1));
         let bytes = match wanted {
             0 => Ok(&[][..]),
-            _ => space.field(object, l.bytearray.start).and_then(|start| space.slice(start, wanted)),
+            _ => space.field(object, l.bytearray.start).and_then(|start| space.payload(start, wanted)),
         };
         match bytes {
             Ok(bytes) => {

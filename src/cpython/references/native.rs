@@ -239,10 +239,11 @@ fn scan(
     each: &mut impl FnMut(Referent),
     slot: impl Fn(u32) -> Slot,
 ) -> Result<(), ReadError> {
-    let memory = runtime.space.slice(start, (bytes.min(MAX_SCANNED_BYTES) & !7) as usize)?;
+    let memory = runtime.space.peek(start, (bytes.min(MAX_SCANNED_BYTES) & !7) as usize)?;
     for offset in (0..memory.len()).step_by(8) {
         let target = word(memory, offset);
         if target.is_multiple_of(8) && runtime.space.is_mapped(target) {
+            runtime.space.record(start.wrapping_add(offset as u64), 8);
             emit(each, EdgeKind::Inferred, target, slot(offset as u32));
         }
     }

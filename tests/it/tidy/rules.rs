@@ -18,6 +18,7 @@ pub const LAYERS: &[&str] = &[
     "analysis",
     "query",
     "report",
+    "saved",
     "cli",
 ];
 
