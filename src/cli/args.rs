@@ -326,21 +326,21 @@ pub struct CaptureArguments {
 /// `save`.
 #[derive(Debug, Args)]
 pub struct SaveArguments {
-    /// Core file, plain or compressed with zstd
+    /// Core file, plain or compressed (zstd, lz4, gzip, xz); `-` reads standard input
     #[arg(value_name = "CORE")]
     pub core: PathBuf,
 
-    /// File to write: an ELF core, compressed with zstd
+    /// File to write, readable for its owner only: an ELF core, compressed with zstd
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
 
-    /// Write over a file that exists
+    /// Replace the file if it exists
     #[arg(long)]
     pub force: bool,
 
-    /// How hard to compress: 1 is fastest, 19 is smallest
-    #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::value_parser!(i32).range(1..=19))]
-    pub level: i32,
+    /// How hard to compress: 1 is fastest, 19 is smallest [default: 19 for small heaps, down to 3 for large ones]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=19))]
+    pub level: Option<i32>,
 }
 
 /// Order of types.

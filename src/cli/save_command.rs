@@ -2,24 +2,56 @@
 
 use super::args::{Common, SaveArguments};
 use super::session::Opened;
-use crate::corefile::Recorded;
+use crate::corefile::{NewFile, Recorded, SeekableWriter};
 use crate::cpython::Runtime;
 use crate::report::saved::{SavedReport, SavedSizes};
 use crate::report::{CoreIdentity, Coverage};
 use crate::saved::{Plan, keep_contents, read_everything};
-use anyhow::{Context, bail};
-use std::io::{BufWriter, Write};
-use std::path::Path;
+use anyhow::Context;
+use std::fs::File;
+use std::io::Write;
+
+/// Level of compression by size: a small heap is written once and read often, a large one should not take minutes.
+const LEVELS: [(u64, i32); 3] = [(64 << 20, 19), (512 << 20, 9), (4 << 30, 6)];
+/// Content of a frame in bytes: pages that are alike may lie more than a few MiB apart.
+const FRAME: usize = 16 << 20;
+/// Level of compression of larger ones.
+const FAST: i32 = 3;
+
+/// What was saved, and of which core.
+pub(super) struct SavedHeap {
+    /// Its sizes.
+    pub sizes: SavedSizes,
+    /// Objects on the heap.
+    pub objects: u64,
+    /// Which core it is from.
+    pub identity: CoreIdentity,
+    /// How much of that could be read.
+    pub coverage: Coverage,
+}
 
 /// `save`.
 ///
 /// # Errors
 /// The core cannot be decoded, or the file not be written.
 pub fn save(arguments: &SaveArguments, common: &Common) -> anyhow::Result<()> {
-    if arguments.output.exists() && !arguments.force {
-        bail!("{} exists; name another file or add --force", arguments.output.display());
-    }
-    let mut opened = Opened::open(&arguments.core, common)?;
+    let output = NewFile::create(&arguments.output, arguments.force)?;
+    let opened = Opened::open(&arguments.core, common)?;
+    let saved = write_saved(opened, output.file(), arguments.level)?;
+    output.into_place()?;
+    let report = SavedReport::new(&arguments.output, saved.sizes, saved.objects);
+    super::output::print_report(&report, &saved.identity, &saved.coverage, common)
+}
+
+/// Writes the heap of an opened core to `output`, from its start.
+///
+/// # Errors
+/// The core cannot be decoded, or the output not be written.
+pub(super) fn write_saved(
+    mut opened: Opened,
+    output: &File,
+    level: Option<i32>,
+) -> anyhow::Result<SavedHeap> {
     opened.inputs.record_reads(Recorded::Everything);
     let Opened { inputs, table, source, mut progress } = opened;
     progress.phase("decoding the interpreter");
@@ -29,27 +61,19 @@ pub fn save(arguments: &SaveArguments, common: &Common) -> anyhow::Result<()> {
     keep_contents(&inputs, &runtime, &whole);
     progress.phase("writing the saved heap");
     let plan = Plan::new(&inputs, &runtime, None)?;
-    let written = write(&plan, &arguments.output, arguments.level)?;
+    let level = level.unwrap_or_else(|| level_for(plan.kept));
+    let mut out = SeekableWriter::new(output, level).with_frames_of(FRAME);
+    plan.write(&mut out).and_then(|()| out.finish()?.flush()).context("cannot write the saved heap")?;
+    let written = output.metadata().context("cannot tell the size of the output")?.len();
     let mut coverage = Coverage::new(&inputs, Some(&runtime));
     coverage.add_census(&whole.census);
     coverage.add_references(&whole.graph);
     let identity = CoreIdentity::new(&inputs, Some(&runtime));
     progress.finish();
     let sizes = SavedSizes { kept: plan.kept, left_out: plan.left_out, uncompressed: plan.size(), written };
-    let report = SavedReport::new(&arguments.output, sizes, whole.census.objects.len() as u64);
-    super::output::print_report(&report, &identity, &coverage, common)
+    Ok(SavedHeap { sizes, objects: whole.census.objects.len() as u64, identity, coverage })
 }
 
-/// Writes the heap beside its final name and gives it that name when it is whole; returns its size in bytes. Only its owner
-/// may read it: a heap holds secrets.
-fn write(plan: &Plan<'_, '_>, path: &Path, level: i32) -> anyhow::Result<u64> {
-    let cannot = || format!("cannot write {}", path.display());
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(cannot)?;
-    let mut out = zstd::Encoder::new(BufWriter::new(file.as_file_mut()), level).with_context(cannot)?;
-    plan.write(&mut out).with_context(cannot)?;
-    out.finish().and_then(|mut out| out.flush()).with_context(cannot)?;
-    let written = file.as_file().metadata().with_context(cannot)?.len();
-    file.persist(path).map_err(|error| error.error).with_context(cannot)?;
-    Ok(written)
+fn level_for(bytes: u64) -> i32 {
+    LEVELS.iter().find(|(most, _)| bytes <= *most).map_or(FAST, |&(_, level)| level)
 }

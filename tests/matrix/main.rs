@@ -12,6 +12,7 @@ mod embedded;
 mod oracle;
 mod partial;
 mod proofs;
+mod saved;
 mod sources;
 mod untold;
 mod without;
@@ -24,6 +25,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use without::Files;
 
+/// Scenarios whose live cores are saved too: those with most types, and with garbage.
+const SAVED: [&str; 3] = ["service", "stdlib", "garbage"];
 /// Minors the live matrix is for.
 const MINORS: [&str; 8] = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15"];
 
@@ -32,6 +35,7 @@ fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut trials = Vec::new();
     for directory in directories(&root.join("fixtures/cores")) {
+        trials.extend(trial_of_saved(directory.clone()));
         trials.extend(trial("fixture", directory));
     }
     let temporary = tempfile::tempdir().expect("a temporary directory");
@@ -58,6 +62,11 @@ fn main() {
             trials.extend(trial_without(files, directory.clone()));
         }
         trials.extend(trial_of_sources(directory.clone()));
+        trials.extend(
+            Origin::of(&directory)
+                .filter(|origin| SAVED.contains(&origin.scenario.as_str()))
+                .and_then(|_| trial_of_saved(directory.clone())),
+        );
         trials.extend(trial("live", directory));
     }
     trials.extend(partial::trials(&live));
@@ -97,13 +106,15 @@ fn directories(of: &Path) -> Vec<PathBuf> {
     found
 }
 
+fn core_in(directory: &Path) -> Option<PathBuf> {
+    ["core", "core.zst"].map(|name| directory.join(name)).into_iter().find(|path| path.exists())
+}
+
 /// The trial of one core; `None` for a directory that holds none.
 fn trial(kind: &str, directory: PathBuf) -> Option<Trial> {
     let origin = Origin::of(&directory)?;
     Some(Trial::test(format!("{kind}::{}", name_of(&directory)), move || {
-        let core =
-            ["core", "core.zst"].map(|name| directory.join(name)).into_iter().find(|path| path.exists());
-        let core = core.ok_or("no core file")?;
+        let core = core_in(&directory).ok_or("no core file")?;
         let table = Some(directory.join("layout.txt")).filter(|path| path.exists());
         let oracle = Oracle::new(directory.join("oracle"));
         proofs::prove(&core, &oracle, table.as_deref(), &search(&origin)).map_err(Into::into)
@@ -122,6 +133,16 @@ fn trial_without(files: Files, directory: PathBuf) -> Option<Trial> {
     Some(Trial::test(format!("{}::{}", files.name(), name_of(&directory)), move || {
         let oracle = Oracle::new(directory.join("oracle"));
         without::prove(&directory.join("core"), &oracle, files, &search(&origin)).map_err(Into::into)
+    }))
+}
+
+/// The trial of a heap saved from a core; `None` for a directory that holds none.
+fn trial_of_saved(directory: PathBuf) -> Option<Trial> {
+    let origin = Origin::of(&directory)?;
+    Some(Trial::test(format!("saved::{}", name_of(&directory)), move || {
+        let core = core_in(&directory).ok_or("no core file")?;
+        let table = Some(directory.join("layout.txt")).filter(|path| path.exists());
+        saved::prove(&core, &origin, table.as_deref()).map_err(Into::into)
     }))
 }
 

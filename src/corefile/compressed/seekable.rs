@@ -15,8 +15,9 @@ use zstd::zstd_safe::CParameter;
 use super::source::Source;
 use super::{Stop, zstd as zstd_frame};
 
-/// Content of a frame that is written.
+/// Content of a frame that is written, unless another is asked for, and at most.
 const FRAME_CONTENT: usize = 4 << 20;
+const MOST_FRAME_CONTENT: usize = 16 << 20;
 /// Most frames that are compressed at a time: each takes its content once more, and the compressor's tables.
 const MOST_AT_ONCE: usize = 8;
 /// Magic numbers of the skippable frame that holds the table, and of the table's footer.
@@ -31,9 +32,9 @@ const CHECKED_ENTRY: u64 = 12;
 const HAS_CHECKSUMS: u8 = 0x80;
 const RESERVED: u8 = 0x7c;
 /// Largest window of a frame that is decoded beside others: frames that are meant to be sought are small.
-const PARALLEL_WINDOW_LOG: u32 = 23;
+const PARALLEL_WINDOW_LOG: u32 = 24;
 
-/// Writes a zstd file of independent frames of 4 MiB of content each, with a checksum in each and a table of them at the end.
+/// Writes a zstd file of independent frames of equal content (4 MiB, unless told otherwise), with a checksum in each and a table of them at the end.
 ///
 /// The output depends on content and level only, not on the number of threads or on how the content was cut into writes.
 /// Memory is bounded: eight frames, and what it takes to compress them.
@@ -41,6 +42,7 @@ const PARALLEL_WINDOW_LOG: u32 = 23;
 pub struct SeekableWriter<W: Write> {
     output: W,
     level: i32,
+    frame_content: usize,
     pending: Vec<u8>,
     frames: Vec<[u32; 2]>,
 }
@@ -48,7 +50,20 @@ pub struct SeekableWriter<W: Write> {
 impl<W: Write> SeekableWriter<W> {
     /// A writer with a level of zstd: 1 to 22, 0 for its default, or a negative one.
     pub fn new(output: W, level: i32) -> SeekableWriter<W> {
-        SeekableWriter { output, level, pending: Vec::new(), frames: Vec::new() }
+        SeekableWriter {
+            output,
+            level,
+            frame_content: FRAME_CONTENT,
+            pending: Vec::new(),
+            frames: Vec::new(),
+        }
+    }
+
+    /// The same with frames of that much content, in bytes: larger ones compress better, and are sought in larger steps. At
+    /// most 16 MiB.
+    pub fn with_frames_of(mut self, bytes: usize) -> SeekableWriter<W> {
+        self.frame_content = bytes.clamp(1, MOST_FRAME_CONTENT);
+        self
     }
 
     /// Writes what is left, and the table; returns the output.
@@ -74,7 +89,7 @@ impl<W: Write> SeekableWriter<W> {
         let level = self.level;
         let frames: Vec<io::Result<(usize, Vec<u8>)>> = self
             .pending
-            .par_chunks(FRAME_CONTENT)
+            .par_chunks(self.frame_content)
             .map(|content| Ok((content.len(), compress(content, level)?)))
             .collect();
         for frame in frames {
@@ -91,7 +106,7 @@ impl<W: Write> SeekableWriter<W> {
 
 impl<W: Write> Write for SeekableWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = (MOST_AT_ONCE * FRAME_CONTENT).saturating_sub(self.pending.len());
+        let room = (MOST_AT_ONCE * self.frame_content).saturating_sub(self.pending.len());
         let taken = bytes.get(..room).unwrap_or(bytes);
         self.pending.extend_from_slice(taken);
         if taken.len() == room {
