@@ -11,19 +11,24 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
-use super::compressed::{Format, MAGIC_SIZE, Stop, decompress, frame_content, seek_table};
+use super::compressed::{
+    Format, MAGIC_SIZE, MOST_WINDOW, PARALLEL_WINDOW, Stop, decompress, frame_content, seek_table,
+};
 use super::error::CoreError;
 use super::mapped_file::MappedFile;
 use super::sparse_file::SparseFile;
 
 /// What stands for standard input on the command line.
 const STANDARD_INPUT: &str = "-";
+/// Most frames that are decoded at the same time: their windows together are no larger than the one of a single stream.
+const MOST_DECODERS: usize = (MOST_WINDOW / PARALLEL_WINDOW) as usize;
 /// Bytes of a stream copied at a time.
 const BUFFER: usize = 256 << 10;
 
 /// A compressed core, or one from a pipe, that could be had in part only.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Damage {
     /// Bytes that were decoded.
     pub decoded: u64,
@@ -119,8 +124,9 @@ fn decoded(path: &Path, file: &File) -> Result<(MappedFile, Option<Damage>), Cor
 /// Decodes a seekable file; `None` if it is none, or is not what its table says.
 fn in_parallel(file: &File, output: &SparseFile) -> Option<u64> {
     let frames = seek_table(file)?;
-    let decoded = frames.par_iter().try_for_each(|frame| {
-        frame_content(file, frame, &mut output.writer_at(frame.content_start)).map_err(|_| ())
+    let decoded = frames.par_chunks(frames.len().div_ceil(MOST_DECODERS).max(1)).try_for_each(|frames| {
+        let mut frames = frames.iter();
+        frames.try_for_each(|frame| frame_content(file, frame, &mut output.writer_at(frame.content_start)))
     });
     let length = frames.last().map_or(0, |last| last.content_start.saturating_add(last.content));
     decoded.ok().map(|()| length)
@@ -151,7 +157,7 @@ fn from_decoder(
     let damage = match result {
         Ok(_) => None,
         Err(Stop::Output(error)) => return Err(unwritable(path, &error)),
-        Err(Stop::Damaged(reason)) => Some(Damage { decoded, reason }),
+        Err(Stop::Damaged(reason) | Stop::TooLarge(reason)) => Some(Damage { decoded, reason }),
     };
     Ok((mapped(path, output, decoded)?, damage))
 }

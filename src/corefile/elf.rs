@@ -222,7 +222,7 @@ impl CoreFile {
     /// Why a compressed core, or one from a pipe, could not be had to its end. Unlike [`CoreFile::truncation`] this also
     /// tells of an end that is there and whose checksum is wrong.
     pub fn damage(&self) -> Option<&Damage> {
-        self.input.damage.as_ref()
+        self.input.damage.as_ref().or_else(|| self.source.as_ref()?.damage.as_ref())
     }
 
     /// Whether the core can be opened by its path once more: one from a pipe cannot.

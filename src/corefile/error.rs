@@ -56,13 +56,13 @@ pub enum CoreError {
         path: PathBuf,
     },
     /// A compressed file of which too little could be decoded to be of use.
-    #[error("cannot decompress {} after {written} bytes: {reason}; copy it again, or unpack it and pass the result", path.display())]
+    #[error("cannot decompress {} after {written} bytes: {reason}", path.display())]
     Decompress {
         /// The file as it was named.
         path: PathBuf,
         /// Bytes decompressed before the failure.
         written: u64,
-        /// What the decoder said.
+        /// What the decoder said, and what to do.
         reason: String,
     },
     /// A core from a pipe, or a compressed one, cannot be put where it can be mapped.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::address_space::{AddressSpace, PieceSource};
 use super::build_id::BuildId;
+use super::core_source::Damage;
 use super::debug_search::DebugSource;
 use super::elf::{CoreMaker, Truncation};
 use super::inputs::Inputs;
@@ -67,6 +68,9 @@ pub struct Source {
     pub maker: CoreMaker,
     /// How much of it was missing at its end.
     pub truncation: Option<Truncation>,
+    /// Why it could not be unpacked to its end.
+    #[serde(default)]
+    pub damage: Option<Damage>,
     /// Whether all its notes could be read.
     pub notes_complete: bool,
     /// When it was last written, in seconds since 1970 (UTC).
@@ -163,6 +167,7 @@ impl Source {
             size: core.size(),
             maker: core.maker(),
             truncation: core.truncation(),
+            damage: core.damage().cloned(),
             notes_complete: inputs.notes().complete,
             modified: core.modified(),
             memory: inputs.memory_figures(space),

@@ -320,6 +320,13 @@ impl Coverage {
 
     fn memory_gaps(&self) -> Vec<String> {
         let mut why = Vec::new();
+        if let Some(damaged) = &self.damaged {
+            why.push(format!(
+                "the core could not be unpacked beyond {} ({})",
+                number::bytes(damaged.decoded_bytes),
+                damaged.reason
+            ));
+        }
         if let Some(CutOff { expected_bytes, actual_bytes }) = self.truncated {
             why.push(format!(
                 "the core is cut off after {} of {}{}: take or copy it again with enough room (ulimit -c, disk space)",

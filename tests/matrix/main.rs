@@ -6,6 +6,7 @@
 
 mod captured;
 mod cells;
+mod containers;
 mod debug_files;
 mod document;
 mod embedded;
@@ -67,6 +68,7 @@ fn main() {
                 .filter(|origin| SAVED.contains(&origin.scenario.as_str()))
                 .and_then(|_| trial_of_saved(directory.clone())),
         );
+        trials.extend(trial_of_containers(directory.clone()));
         trials.extend(trial("live", directory));
     }
     trials.extend(partial::trials(&live));
@@ -144,6 +146,16 @@ fn trial_of_saved(directory: PathBuf) -> Option<Trial> {
         let table = Some(directory.join("layout.txt")).filter(|path| path.exists());
         saved::prove(&core, &origin, table.as_deref()).map_err(Into::into)
     }))
+}
+
+/// The trial of every form of a container's files, for one core of each cell.
+fn trial_of_containers(directory: PathBuf) -> Option<Trial> {
+    let origin = Origin::of(&directory)?;
+    (origin.environment.is_empty() && origin.scenario == "bare").then(|| {
+        Trial::test(format!("containers::{}", name_of(&directory)), move || {
+            containers::prove(&directory.join("core"), &search(&origin)).map_err(Into::into)
+        })
+    })
 }
 
 /// The trial of every source of layouts, for one core of each cell: that with most types, or, of a cell that differs from

@@ -18,7 +18,7 @@ const NO_SELF_DESCRIPTION: &str = "no _Py_DebugOffsets of a known release";
 const MAX_EXAMPLES: usize = 8;
 
 /// Everything that the commands are made of, by address.
-struct Answers {
+pub struct Answers {
     /// Address, type, name of the type, size, generation.
     objects: Vec<(u64, u64, String, u64, Option<Generation>)>,
     /// From, to, kind.
@@ -46,7 +46,8 @@ pub fn prove(core: &Path, search: &SearchOptions, minor: &str) -> Result<(), Str
 }
 
 impl Answers {
-    fn by(inputs: &Inputs, source: Origin) -> Result<Self, String> {
+    /// Those by one source of layouts.
+    pub fn by(inputs: &Inputs, source: Origin) -> Result<Self, String> {
         let in_words = |error: &dyn std::fmt::Display| format!("{source:?}: {error}");
         let mut runtime = Runtime::open_with(inputs, None, Some(source)).map_err(|error| in_words(&error))?;
         let census = census(&mut runtime).map_err(|error| in_words(&error))?;
@@ -82,7 +83,8 @@ impl Answers {
         })
     }
 
-    fn differences(&self, other: &Self, source: &str, wrong: &mut Vec<String>) {
+    /// Adds what is different in `other`.
+    pub fn differences(&self, other: &Self, source: &str, wrong: &mut Vec<String>) {
         let mut compare = |what: &str, problem: Option<String>| {
             wrong.extend(problem.map(|problem| format!("{what} by {source}: {problem}")));
         };

@@ -16,7 +16,7 @@ mod zstd;
 use std::io::{self, Read, Write};
 
 pub use seekable::SeekableWriter;
-pub(super) use seekable::{frame_content, seek_table};
+pub(super) use seekable::{PARALLEL_WINDOW, frame_content, seek_table};
 use source::Source;
 
 /// Most bytes that a decoder keeps of what it decoded before: what `zstd` itself takes without being asked
@@ -70,9 +70,11 @@ impl Format {
 /// Why decoding ended before its input did.
 #[derive(Debug)]
 pub enum Stop {
-    /// The input is cut off, contradicts itself, cannot be read, or wants too much memory: one line, with what to do about
-    /// it if anything can be done. What was written before is right as far as the format can tell.
+    /// The input is cut off, contradicts itself or cannot be read: one line, with what to do. What was written before is
+    /// right as far as the format can tell.
     Damaged(String),
+    /// Decoding takes more memory than [`MOST_WINDOW`]: one line, with what to do.
+    TooLarge(String),
     /// The content cannot be written.
     Output(io::Error),
 }
@@ -107,7 +109,8 @@ fn frame<R: Read>(source: &mut Source<R>, output: &mut dyn Write) -> Result<(), 
     };
     decoded.map_err(|stop| match (stop, source.failure()) {
         (Stop::Damaged(_), Some(failure)) => Stop::Damaged(failure),
-        (Stop::Damaged(reason), None) => Stop::Damaged(format!("{}: {reason}", format.name())),
+        (Stop::Damaged(reason), None) => Stop::Damaged(format!("{}: {reason}; copy it again", format.name())),
+        (Stop::TooLarge(reason), _) => Stop::TooLarge(format!("{}: {reason}", format.name())),
         (stop, _) => stop,
     })
 }

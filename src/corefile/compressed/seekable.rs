@@ -33,8 +33,11 @@ const HAS_CHECKSUMS: u8 = 0x80;
 const RESERVED: u8 = 0x7c;
 /// Largest window of a frame that is decoded beside others: frames that are meant to be sought are small.
 const PARALLEL_WINDOW_LOG: u32 = 24;
+/// The same in bytes.
+pub(in crate::corefile) const PARALLEL_WINDOW: u64 = 1 << PARALLEL_WINDOW_LOG;
 
-/// Writes a zstd file of independent frames of equal content (4 MiB, unless told otherwise), with a checksum in each and a table of them at the end.
+/// Writes a zstd file of independent frames of equal content (4 MiB, unless told otherwise), with a checksum in each and a
+/// table of them at the end.
 ///
 /// The output depends on content and level only, not on the number of threads or on how the content was cut into writes.
 /// Memory is bounded: eight frames, and what it takes to compress them.

@@ -36,12 +36,12 @@ pub(super) fn stream<R: Read>(source: &mut Source<R>, output: &mut dyn Write) ->
 }
 
 fn explained(error: Error) -> Stop {
-    Stop::Damaged(match error {
-        Error::MemLimit => format!(
+    match error {
+        Error::MemLimit => Stop::TooLarge(format!(
             "its dictionary is larger than the {MOST_WINDOW} bytes that are decoded with; unpack it with `xz -d` and pass \
              the result"
-        ),
-        Error::Data | Error::Format => "it is damaged, or a checksum is wrong".to_owned(),
-        other => other.to_string(),
-    })
+        )),
+        Error::Data | Error::Format => Stop::Damaged("it is damaged, or a checksum is wrong".to_owned()),
+        other => Stop::Damaged(other.to_string()),
+    }
 }

@@ -49,7 +49,7 @@ pub(super) fn frame<R: Read>(
 
 fn too_large(window: u64, most: u64) -> Stop {
     let log = window.checked_next_power_of_two().map_or(63, u64::trailing_zeros);
-    Stop::Damaged(format!(
+    Stop::TooLarge(format!(
         "its window of {window} bytes is more than the {most} that are decoded with; unpack it with `zstd -d --long={log}` \
          and pass the result"
     ))

@@ -39,7 +39,7 @@ fn unpacked(file: &[u8]) -> Result<Vec<u8>, (Vec<u8>, String)> {
     let mut output = Vec::new();
     match decompress(file, &mut output) {
         Ok(()) => Ok(output),
-        Err(Stop::Damaged(reason)) => Err((output, reason)),
+        Err(Stop::Damaged(reason) | Stop::TooLarge(reason)) => Err((output, reason)),
         Err(Stop::Output(error)) => panic!("{error}"),
     }
 }
