@@ -4,6 +4,9 @@
 //! waiting in go on afterwards as ptrace(2) says. Nothing here asks the kernel to kill the process with us
 //! (`PTRACE_O_EXITKILL`), so whatever ends this program, the kernel lets the threads go.
 //!
+//! A thread may be about to get a signal just when it stops. That the stop is looked at without being taken note of
+//! (`WNOWAIT`) keeps the signal where it is: the thread gets it when it goes on, even if it is our end that lets it go.
+//!
 //! The kernel knows tracers by thread: the thread that calls [`stop`] must be the one that calls the rest, and it should
 //! end soon after. Its end lets go what [`Stopped::release`] cannot: see there.
 
@@ -14,7 +17,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
 use super::error::CaptureError;
@@ -28,6 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const SPIN: Duration = Duration::from_millis(2);
 /// Between two looks after that.
 const NAP: Duration = Duration::from_micros(200);
+/// The event of a stop that is none: the thread is about to get a signal.
+const NO_EVENT: i32 = 0;
 /// Times that the list of threads may have grown meanwhile.
 const MOST_ROUNDS: usize = 1000;
 
@@ -126,9 +131,11 @@ fn is_gone(pid: i32, tid: i32) -> bool {
 
 /// Waits until a thread that was interrupted stands still; `None` if it ended instead.
 fn wait_until_stopped(pid: i32, tid: i32, since: Instant) -> Result<Option<StoppedThread>, CaptureError> {
+    let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::__WALL;
+    let flags = flags | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     let begun = Instant::now();
     loop {
-        let release = match waitpid(Pid::from_raw(tid), Some(WaitPidFlag::__WALL | WaitPidFlag::WNOHANG)) {
+        let release = match waitid(Id::Pid(Pid::from_raw(tid)), flags) {
             Ok(WaitStatus::StillAlive) => {
                 if begun.elapsed() < SPIN {
                     thread::yield_now();
@@ -144,7 +151,9 @@ fn wait_until_stopped(pid: i32, tid: i32, since: Instant) -> Result<Option<Stopp
                 thread::sleep(NAP);
                 continue;
             }
-            Ok(WaitStatus::Stopped(_, signal)) => Release::Detach(Some(signal)),
+            Ok(WaitStatus::PtraceEvent(_, signal, NO_EVENT) | WaitStatus::Stopped(_, signal)) => {
+                Release::Detach(Some(signal))
+            }
             Ok(WaitStatus::PtraceEvent(..) | WaitStatus::PtraceSyscall(_)) => Release::Detach(None),
             Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) | Err(Errno::ECHILD) => return Ok(None),
             Err(Errno::EINVAL) => Release::ByOurEnd,
