@@ -321,6 +321,10 @@ pub struct CaptureArguments {
     /// Write all memory as it is, as an uncompressed core, whatever the process is
     #[arg(long)]
     pub raw: bool,
+
+    /// How hard to compress: 1 is fastest, 19 is smallest [default: 19 for small heaps, down to 3 for large ones]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=19), conflicts_with = "raw")]
+    pub level: Option<i32>,
 }
 
 /// `save`.

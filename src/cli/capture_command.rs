@@ -3,6 +3,7 @@
 use super::args::{CaptureArguments, Common};
 use super::interrupt;
 use super::output::{Progress, print_report, say};
+use super::save_command::write_saved;
 use super::session::Opened;
 use crate::capture::{Captured, Target};
 use crate::corefile::{NewFile, temporary_file};
@@ -37,20 +38,16 @@ pub fn capture(arguments: &CaptureArguments, common: &Common) -> anyhow::Result<
 
     let root = target.other_root();
     let common = Common { sysroot: common.sysroot.clone().or(root), ..common.clone() };
-    let mut opened = Opened::open(&by_descriptor(copy), &common)?;
-    let (mut identity, coverage) = match &temporary {
-        None => (CoreIdentity::new(&opened.inputs, None), Coverage::new(&opened.inputs, None)),
-        Some(copy) => {
-            let session = opened.session().context(
-                "process let go, but there is no heap to write; `exuvia capture --raw` takes any process",
+    let opened = Opened::open(&by_descriptor(copy), &common)?;
+    let (mut identity, coverage) = match temporary.is_some() {
+        true => {
+            let saved = write_saved(opened, output.file(), arguments.level).context(
+                "the process goes on, but its heap was not written (`exuvia capture --raw` takes any process)",
             )?;
-            let described = (session.identity.clone(), session.coverage.clone());
-            session.progress.phase("writing the heap");
-            zstd::stream::copy_encode(copy, output.file(), 0).context("cannot write the heap")?;
-            described
+            (saved.identity, saved.coverage)
         }
+        false => (CoreIdentity::new(&opened.inputs, None), Coverage::new(&opened.inputs, None)),
     };
-    drop(opened.progress);
     let written = output.file().metadata().context("cannot tell the size of the output")?.len();
     output.into_place()?;
     identity.path = arguments.output.display().to_string();

@@ -65,9 +65,12 @@ fn is_command(word: &Path) -> bool {
 
 fn execute(arguments: Arguments) -> anyhow::Result<()> {
     let Arguments { words, common, command } = arguments;
-    if matches!(command, Some(Command::Capture(_))) {
+    if matches!(command, Some(Command::Capture(_) | Command::Save(_))) {
         // Before there are other threads: they all must leave signals to the one that cleans up.
         interrupt::watch()?;
+    }
+    if matches!(command, Some(Command::Save(_))) {
+        interrupt::allow_suspend();
     }
     if let Some(threads) = common.threads {
         rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads)).build_global()?;

@@ -227,7 +227,8 @@ fn captured_again_and_again(interpreter: &Path, captures: usize) -> Result<(), S
     for number in 0..captures {
         let at = |error| format!("capture {number}: {error}");
         // Now as a whole, now as a heap to keep.
-        let options: &[&str] = if number % 10 == 9 { &["--force"] } else { &["--force", "--raw"] };
+        let options: &[&str] =
+            if number % 10 == 9 { &["--force", "--level", "1"] } else { &["--force", "--raw"] };
         run(&mut scene.capture(&busy.target, "core", options)).map_err(at)?;
         is_consistent(&scene.path("core")).map_err(at)?;
         busy.steps().map_err(at)?;
@@ -295,6 +296,7 @@ fn same_answers_as_gcore(interpreter: &Path) -> Result<(), String> {
     run(&mut scene.capture(&busy.target, "before", &["--raw"]))?;
     run(Command::new("gcore").arg("-o").arg(scene.path("gcore")).arg(busy.target.0.id().to_string()))?;
     run(&mut scene.capture(&busy.target, "after", &["--raw"]))?;
+    run(&mut scene.capture(&busy.target, "saved", &["--level", "1"]))?;
     if !busy.is_stopped() {
         return Err("the process was stopped before, and is not any more".to_owned());
     }
@@ -302,7 +304,7 @@ fn same_answers_as_gcore(interpreter: &Path) -> Result<(), String> {
     let gcore = scene.path(&format!("gcore.{}", busy.target.0.id()));
     for command in COMPARED {
         let expected = answer(&gcore, command)?;
-        for name in ["before", "after"] {
+        for name in ["before", "after", "saved"] {
             let found = answer(&scene.path(name), command)?;
             if found != expected {
                 return Err(format!(
