@@ -14,6 +14,8 @@ pub struct LibraryBuilder {
     base: u64,
     build_id: Vec<u8>,
     segments: Vec<(u32, Vec<u8>)>,
+    ranges: Vec<(u32, u64, u64)>,
+    zeros: u64,
     debug_only: bool,
 }
 
@@ -26,7 +28,15 @@ impl Default for LibraryBuilder {
 impl LibraryBuilder {
     /// A shared object with nothing but headers.
     pub fn new() -> LibraryBuilder {
-        LibraryBuilder { kind: 3, base: 0, build_id: Vec::new(), segments: Vec::new(), debug_only: false }
+        LibraryBuilder {
+            kind: 3,
+            base: 0,
+            build_id: Vec::new(),
+            segments: Vec::new(),
+            ranges: Vec::new(),
+            zeros: 0,
+            debug_only: false,
+        }
     }
 
     /// Makes it a program linked to a fixed address.
@@ -47,6 +57,18 @@ impl LibraryBuilder {
         self
     }
 
+    /// Adds a program header for bytes that are in a segment: `PT_DYNAMIC` (2), `PT_GNU_RELRO` (0x6474e552).
+    pub fn range(mut self, kind: u32, offset: u64, size: u64) -> LibraryBuilder {
+        self.ranges.push((kind, offset, size));
+        self
+    }
+
+    /// Makes the last segment that much longer in memory than in the file.
+    pub fn zeros(mut self, bytes: u64) -> LibraryBuilder {
+        self.zeros = bytes;
+        self
+    }
+
     /// Makes it a separate debug file: a code section without contents.
     pub fn debug_only(mut self) -> LibraryBuilder {
         self.debug_only = true;
@@ -61,26 +83,30 @@ impl LibraryBuilder {
         put(&mut file, 18, &62u16.to_le_bytes());
         put(&mut file, 32, &64u64.to_le_bytes());
         let mut slot = 64;
-        let mut add = |file: &mut Vec<u8>, kind: u32, flags: u32, offset: u64, size: u64| {
+        let mut add = |file: &mut Vec<u8>, kind: u32, flags: u32, offset: u64, size: u64, zeros: u64| {
             put(file, slot, &kind.to_le_bytes());
             put(file, slot + 4, &flags.to_le_bytes());
             put(file, slot + 8, &offset.to_le_bytes());
             put(file, slot + 16, &(self.base + offset).to_le_bytes());
             put(file, slot + 32, &size.to_le_bytes());
-            put(file, slot + 40, &size.to_le_bytes());
+            put(file, slot + 40, &(size + zeros).to_le_bytes());
             slot += 56;
         };
-        add(&mut file, 1, READ, 0, PAGE);
-        for (flags, bytes) in &self.segments {
+        add(&mut file, 1, READ, 0, PAGE, 0);
+        for (number, (flags, bytes)) in self.segments.iter().enumerate() {
+            let zeros = if number + 1 == self.segments.len() { self.zeros } else { 0 };
             let offset = file.len();
             put(&mut file, offset, bytes);
             file.resize(file.len().next_multiple_of(PAGE as usize), 0);
-            add(&mut file, 1, *flags, offset as u64, bytes.len() as u64);
+            add(&mut file, 1, *flags, offset as u64, bytes.len() as u64, zeros);
+        }
+        for (kind, offset, size) in &self.ranges {
+            add(&mut file, *kind, READ, *offset, *size, 0);
         }
         if !self.build_id.is_empty() {
             let note = note("GNU", 3, &self.build_id);
             put(&mut file, 1024, &note);
-            add(&mut file, 4, READ, 1024, note.len() as u64);
+            add(&mut file, 4, READ, 1024, note.len() as u64, 0);
         }
         put(&mut file, 56, &(((slot - 64) / 56) as u16).to_le_bytes());
         if self.debug_only {

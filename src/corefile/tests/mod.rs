@@ -7,6 +7,7 @@ mod headers;
 mod link_map;
 mod modules;
 mod notes;
+mod relocated;
 mod space;
 mod splice;
 mod sysroot;
