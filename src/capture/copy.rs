@@ -169,6 +169,9 @@ fn advance(ranges: &mut Vec<(u64, u64)>, mut done: u64) {
     }
 }
 
+/// What is done with memory in use: the pieces, and a buffer that is as large as all of them.
+type Task<'a> = &'a (dyn Fn(&[Piece], &mut [u8]) -> Result<Tally, CaptureError> + Sync);
+
 /// Threads to be, with what each works with: buffers that have been written to, so that they are in memory.
 #[derive(Debug)]
 pub(super) struct Workers {
@@ -222,12 +225,7 @@ impl Workers {
     }
 
     /// Hands all memory in use to `task`, no more than a buffer at a time.
-    fn run(
-        &mut self,
-        pages: &PageMap,
-        pieces: &[Piece],
-        task: &(dyn Fn(&[Piece], &mut [u8]) -> Result<Tally, CaptureError> + Sync),
-    ) -> Result<Tally, CaptureError> {
+    fn run(&mut self, pages: &PageMap, pieces: &[Piece], task: Task<'_>) -> Result<Tally, CaptureError> {
         let chunks = chunks(pieces);
         let next = AtomicUsize::new(0);
         let failed = AtomicBool::new(false);
@@ -279,7 +277,7 @@ fn chunks(pieces: &[Piece]) -> Vec<Piece> {
 
 struct Worker<'a> {
     pages: &'a PageMap,
-    task: &'a (dyn Fn(&[Piece], &mut [u8]) -> Result<Tally, CaptureError> + Sync),
+    task: Task<'a>,
     buffer: &'a mut Vec<u8>,
     /// What is to be done next: as much as fits into the buffer.
     batch: Vec<Piece>,

@@ -53,6 +53,9 @@ pub(super) struct Plan {
     pub(super) deferred: Vec<Deferred>,
 }
 
+/// Finds the pages of a mapping that are wanted, as ranges of addresses.
+type FindRuns<'a> = &'a dyn Fn(&Mapping, Wanted) -> Vec<(u64, u64)>;
+
 /// What is to be done with a mapping.
 #[derive(Debug, PartialEq, Eq)]
 enum Choice {
@@ -68,11 +71,7 @@ enum Choice {
 
 /// Chooses for each mapping. `details` are from before the process stood still, and are believed where nothing has changed
 /// since. `runs` finds the pages of a mapping that are of interest, as ranges of addresses.
-pub(super) fn plan(
-    mappings: &[Mapping],
-    details: &[Details],
-    runs: &dyn Fn(&Mapping, Wanted) -> Vec<(u64, u64)>,
-) -> Plan {
+pub(super) fn plan(mappings: &[Mapping], details: &[Details], runs: FindRuns<'_>) -> Plan {
     let known = Known::new(details);
     let mut plan = Plan::default();
     let mut deferred = Vec::new();
@@ -129,11 +128,7 @@ fn joined(parts: &[(u64, u64)]) -> Vec<(u64, u64)> {
     joined
 }
 
-fn choice(
-    mapping: &Mapping,
-    known: &Known<'_>,
-    runs: &dyn Fn(&Mapping, Wanted) -> Vec<(u64, u64)>,
-) -> Choice {
+fn choice(mapping: &Mapping, known: &Known<'_>, runs: FindRuns<'_>) -> Choice {
     if mapping.is_of_kernel() {
         return Choice::Skip;
     }
@@ -201,9 +196,11 @@ mod tests {
     use super::super::mappings::{parse_maps, parse_smaps};
     use super::*;
 
-    const NONE: fn(&Mapping, Wanted) -> Vec<(u64, u64)> = |_, _| Vec::new();
+    type Find = fn(&Mapping, Wanted) -> Vec<(u64, u64)>;
 
-    fn choices(maps: &str, smaps: &str, runs: &dyn Fn(&Mapping, Wanted) -> Vec<(u64, u64)>) -> Vec<Choice> {
+    const NONE: Find = |_, _| Vec::new();
+
+    fn choices(maps: &str, smaps: &str, runs: FindRuns<'_>) -> Vec<Choice> {
         let details = parse_smaps(smaps.as_bytes());
         let mappings = parse_maps(maps.as_bytes()).unwrap();
         mappings.iter().map(|mapping| choice(mapping, &Known::new(&details), runs)).collect()
@@ -228,7 +225,7 @@ mod tests {
         // It has been given permissions since.
         let now = "3000-4000 rw-p 00000000 00:00 0 \n";
         assert_eq!(choices(now, &format!("{line}Rss: 0 kB\n"), &NONE), [Choice::Copy(Absent::Zero)]);
-        let parts: fn(&Mapping, Wanted) -> Vec<(u64, u64)> = |_, _| vec![(0x2000, 0x3000)];
+        let parts: Find = |_, _| vec![(0x2000, 0x3000)];
         let huge = choices("1000-2000000001000 rw-p 00000000 00:00 0 \n", "", &parts);
         assert_eq!(huge, [Choice::Parts(vec![(0x2000, 0x3000)], Absent::Zero)]);
     }
@@ -239,7 +236,7 @@ mod tests {
         let data = "2000-3000 rw-p 00001000 fe:00 5 /a\n";
         let relocated = "3000-4000 r--p 00002000 fe:00 5 /a\n";
         let smaps = format!("{text}Anonymous: 0 kB\n{data}Anonymous: 0 kB\n{relocated}Anonymous: 4 kB\n");
-        let written: fn(&Mapping, Wanted) -> Vec<(u64, u64)> = |mapping, wanted| {
+        let written: Find = |mapping, wanted| {
             assert_eq!(wanted, Wanted::Own);
             assert_ne!(mapping.start, 0x1000, "what cannot change is not looked at again");
             vec![(mapping.start, mapping.end)]
@@ -255,7 +252,7 @@ mod tests {
 
     #[test]
     fn shared_memory_is_copied_if_no_file_has_it() {
-        let all: fn(&Mapping, Wanted) -> Vec<(u64, u64)> = |mapping, _| vec![(mapping.start, mapping.end)];
+        let all: Find = |mapping, _| vec![(mapping.start, mapping.end)];
         let named = "1000-2000 rw-s 00000000 fe:00 5 /dev/shm/a\n";
         let unnamed = "1000-2000 rw-s 00000000 00:01 5 /dev/zero (deleted)\n";
         assert_eq!(choices(named, "", &all), [Choice::Empty]);
@@ -275,7 +272,7 @@ mod tests {
     fn segments_cover_each_mapping_once_and_deferred_ones_come_last() {
         let maps = "1000-2000 r-xp 00000000 fe:00 5 /a\n4000-5000 rw-p 00000000 00:00 0 \n\
                     10000000-20000000 rw-p 00000000 fe:00 6 /b\n";
-        let runs: fn(&Mapping, Wanted) -> Vec<(u64, u64)> = |mapping, _| match mapping.start {
+        let runs: Find = |mapping, _| match mapping.start {
             0x1000 => Vec::new(),
             _ => vec![(0x1000_0000, 0x1000_1000), (0x1000_3000, 0x1000_4000), (0x1800_0000, 0x1800_1000)],
         };
