@@ -207,12 +207,20 @@ impl Workers {
         })
     }
 
-    /// Makes the system have memory for what [`Workers::copy`] of these pieces would write, of at most `most` bytes. Failures
-    /// are none here: if there is no room, copying will say so.
-    pub(super) fn prepare(&mut self, pages: &PageMap, pieces: &[Piece], into: &File, most: u64) {
+    /// Makes the system have memory for what [`Workers::copy`] of these pieces would write, of at most `most` bytes.
+    ///
+    /// # Errors
+    /// There is no room for the copy: better known before the process is stopped.
+    pub(super) fn prepare(
+        &mut self,
+        pages: &PageMap,
+        pieces: &[Piece],
+        into: &File,
+        most: u64,
+    ) -> Result<(), CaptureError> {
         let prepared = AtomicU64::new(0);
         let zeros = vec![0; BUFFER];
-        let _ = self.run(pages, pieces, &|ranges, _| {
+        let prepare = |ranges: &[Piece], _: &mut [u8]| {
             for piece in ranges {
                 let bytes = zeros.get(..(piece.end - piece.start) as usize).unwrap_or_default();
                 if prepared.fetch_add(bytes.len() as u64, Ordering::Relaxed) < most {
@@ -221,7 +229,8 @@ impl Workers {
                 }
             }
             Ok(Tally::default())
-        });
+        };
+        self.run(pages, pieces, &prepare).map(drop)
     }
 
     /// Hands all memory in use to `task`, no more than a buffer at a time.

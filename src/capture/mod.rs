@@ -208,8 +208,7 @@ impl Target {
         let pages = PageMap::open(self.pid, notes::page_size(&auxv));
         let plan =
             plan(&mappings, details, &|mapping, wanted| pages.runs(mapping.start, mapping.end, wanted));
-        workers.prepare(&pages, &self.pieces(&plan, &notes), into, process::available_memory() / 2);
-        Ok(())
+        workers.prepare(&pages, &self.pieces(&plan, &notes), into, process::available_memory() / 2)
     }
 
     /// Where in the file everything goes that is copied while the process stands still.
