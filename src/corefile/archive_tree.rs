@@ -17,8 +17,12 @@ const OPAQUE: &str = ".wh..wh..opq";
 const MOST_NODES: usize = 4 << 20;
 /// Symbolic links followed on the way to one file (`MAXSYMLINKS` of Linux).
 const MOST_LINKS: u32 = 40;
-/// Longest path (`PATH_MAX`).
+/// Longest path, and longest target of a link (`PATH_MAX`).
 const LONGEST_PATH: usize = 4096;
+/// Parts of paths that are followed while a tree is built: several times what the largest images need.
+const MOST_STEPS: usize = 8 << 20;
+/// Parts of paths that are followed on the way to one file.
+const MOST_PARTS: usize = 4096;
 
 #[derive(Clone, Debug)]
 enum Node {
@@ -38,6 +42,7 @@ enum Node {
 pub(super) struct ArchiveTree {
     layers: Vec<MappedFile>,
     nodes: BTreeMap<String, Node>,
+    steps: usize,
 }
 
 impl ArchiveTree {
@@ -66,8 +71,18 @@ impl ArchiveTree {
                 self.nodes.remove(&path);
             }
         }
+        // Entries of a directory follow each other.
+        let mut latest = (String::new(), String::new());
         for (path, entry) in added {
-            self.add(path, entry, layer);
+            let (directory, name) = path.rsplit_once('/').unwrap_or(("", &path));
+            if latest.0 != directory {
+                latest = (directory.to_owned(), self.place_of(directory));
+            }
+            let path = joined(&latest.1, name);
+            // What the place of a directory is may change with a link.
+            if self.add(path, entry, layer) {
+                latest = (String::new(), String::new());
+            }
         }
         self.layers.push(archive);
         any
@@ -86,18 +101,32 @@ impl ArchiveTree {
         }
     }
 
-    fn add(&mut self, path: String, Entry { kind, .. }: Entry, layer: usize) {
-        // An archive may put files behind a link that it, or a lower layer, has.
-        let path = match path.rsplit_once('/') {
-            Some((directory, name)) => joined(&self.follow("", directory), name),
-            None => path,
-        };
+    /// Where a directory of an archive is: it may lie behind a link that the archive, or a lower layer, has.
+    fn place_of(&mut self, directory: &str) -> String {
+        if self.steps > MOST_STEPS {
+            return directory.to_owned();
+        }
+        let (place, steps) = follow(directory, &|inside| self.link(inside));
+        self.steps = self.steps.saturating_add(steps);
+        place
+    }
+
+    fn link(&self, place: &str) -> Option<String> {
+        match self.nodes.get(place) {
+            Some(Node::Link(target)) => Some(target.clone()),
+            _ => None,
+        }
+    }
+
+    /// Adds an entry at its place; returns whether it is a link, or takes the place of something.
+    fn add(&mut self, path: String, Entry { kind, .. }: Entry, layer: usize) -> bool {
         let node = match kind {
             Kind::File(content) => Node::File { layer, start: content.start, end: content.end },
             Kind::Directory => Node::Directory,
-            Kind::Link(target) => Node::Link(target),
+            Kind::Link(target) if target.len() <= LONGEST_PATH => Node::Link(target),
+            Kind::Link(_) => Node::Other,
             Kind::HardLink(target) => {
-                let target = normalized(&target).map(|target| self.follow("", &target));
+                let target = normalized(&target).map(|target| self.place_of(&target));
                 let node = target.and_then(|target| self.nodes.get(&target)).cloned();
                 node.filter(|node| matches!(node, Node::File { .. })).unwrap_or(Node::Other)
             }
@@ -106,22 +135,19 @@ impl ArchiveTree {
         if !matches!(node, Node::Directory) {
             self.remove_below(&path);
         }
-        self.nodes.insert(path, node);
+        let is_link = matches!(node, Node::Link(_));
+        self.nodes.insert(path, node).is_some() || is_link
     }
 
     /// What `path` leads to when it is looked up in `base`, as if that were the root: links are followed as a process would
     /// have followed them, and neither an absolute one nor `..` leads out.
     pub(super) fn follow(&self, base: &str, path: &str) -> String {
-        let link = |inside: &str| match self.nodes.get(&joined(base, inside)) {
-            Some(Node::Link(target)) => Some(target.clone()),
-            _ => None,
-        };
-        joined(base, &follow(path, &link))
+        joined(base, &follow(path, &|inside| self.link(&joined(base, inside))).0)
     }
 
     /// A file, called `name`, by its path in the tree; links are followed.
     pub(super) fn file(&self, path: &str, name: &Path) -> Option<MappedFile> {
-        match self.nodes.get(&self.follow("", path))? {
+        match self.node(path)? {
             Node::File { layer, start, end } => self.layers.get(*layer)?.part(name, *start..*end),
             _ => None,
         }
@@ -129,7 +155,13 @@ impl ArchiveTree {
 
     /// Whether there is a regular file behind a path.
     pub(super) fn is_file(&self, path: &str) -> bool {
-        matches!(self.nodes.get(&self.follow("", path)), Some(Node::File { .. }))
+        matches!(self.node(path), Some(Node::File { .. }))
+    }
+
+    /// What a path leads to: most are of files, with nothing to follow.
+    fn node(&self, path: &str) -> Option<&Node> {
+        let direct = self.nodes.get(path).filter(|node| matches!(node, Node::File { .. }));
+        direct.or_else(|| self.nodes.get(&self.follow("", path)))
     }
 
     /// The regular files, by their own paths.
@@ -139,33 +171,33 @@ impl ArchiveTree {
     }
 }
 
-/// Follows symbolic links in `path`, each of which `link` tells by its place. Returns a path without links, `.` and `..`.
-pub(super) fn follow(path: &str, link: &dyn Fn(&str) -> Option<String>) -> String {
+/// Follows symbolic links in `path`, each of which `link` tells by its place. Returns a path without links, `.` and `..`, and
+/// the number of steps that took. A path that grows too long is followed no further.
+pub(super) fn follow(path: &str, link: &dyn Fn(&str) -> Option<String>) -> (String, usize) {
     let mut inside = String::new();
     let mut pending: Vec<String> = path.rsplit('/').map(str::to_owned).collect();
-    let mut links = 0;
+    let (mut links, mut steps) = (0, 0);
     while let Some(part) = pending.pop() {
+        steps += 1;
+        let parent = inside.len();
         match part.as_str() {
             "" | "." => continue,
             ".." => {
                 inside.truncate(inside.rfind('/').unwrap_or(0));
                 continue;
             }
+            _ if parent > 0 => inside.push('/'),
             _ => {}
         }
-        let next = joined(&inside, &part);
-        match link(&next).filter(|_| links < MOST_LINKS) {
-            Some(target) => {
-                links += 1;
-                if target.starts_with('/') {
-                    inside = String::new();
-                }
-                pending.extend(target.rsplit('/').map(str::to_owned));
-            }
-            None => inside = next,
+        inside.push_str(&part);
+        let may_follow = links < MOST_LINKS && steps <= MOST_PARTS && inside.len() <= LONGEST_PATH;
+        if let Some(target) = may_follow.then(|| link(&inside)).flatten() {
+            links += 1;
+            inside.truncate(if target.starts_with('/') { 0 } else { parent });
+            pending.extend(target.rsplit('/').map(str::to_owned));
         }
     }
-    inside
+    (inside, steps)
 }
 
 fn joined(directory: &str, name: &str) -> String {

@@ -4,6 +4,7 @@
 //! Knows how to open a place wherever it is, and which of its files has a build-id; refuses to know which places to try.
 //! The files of an archive are called `archive:/path`, and that name works like any other path here.
 
+use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -23,6 +24,8 @@ use super::tar_reader::TarReader;
 
 /// Most files of a sysroot that are looked at for a build-id.
 const MOST_FILES: usize = 1 << 20;
+/// Most files of the name of a module whose build-ids are read before those of all files are.
+const MOST_NAMED: usize = 64;
 /// Directories at the top of a running system that hold no files of programs.
 const NOT_WALKED: [&str; 4] = ["proc", "sys", "dev", "run"];
 /// First bytes of a program or library.
@@ -33,7 +36,7 @@ const ELF_MAGIC: [u8; 4] = *b"\x7fELF";
 pub struct SearchPlaces {
     pub(super) options: SearchOptions,
     archive: Option<ArchiveTree>,
-    files: OnceLock<Vec<PathBuf>>,
+    names: OnceLock<FxHashMap<OsString, Vec<PathBuf>>>,
     ids: OnceLock<FxHashMap<BuildId, Vec<PathBuf>>>,
 }
 
@@ -74,7 +77,7 @@ impl SearchPlaces {
         };
         match (self.archived(directory), &self.options.sysroot) {
             (Some((tree, base)), Some(root)) => root.join(tree.follow(base, path)),
-            _ => directory.join(follow(path, &link)),
+            _ => directory.join(follow(path, &link).0),
         }
     }
 
@@ -117,20 +120,28 @@ impl SearchPlaces {
     /// Files of the sysroot that have a build-id, whatever their paths; those called `name` first. The sysroot is walked
     /// once, when this is first asked.
     pub(super) fn with_build_id(&self, name: &str, id: &BuildId) -> Vec<PathBuf> {
-        let files = self.files.get_or_init(|| self.list());
-        let has_id = |place: &&PathBuf| self.build_id(place).as_ref() == Some(id);
-        let named = files.iter().filter(|place| place.file_name().is_some_and(|file| file == name));
-        let found: Vec<PathBuf> = named.filter(has_id).cloned().collect();
+        let names = self.names.get_or_init(|| {
+            let mut names: FxHashMap<OsString, Vec<PathBuf>> = FxHashMap::default();
+            for place in self.list() {
+                let name = place.file_name().unwrap_or_default().to_owned();
+                names.entry(name).or_default().push(place);
+            }
+            names
+        });
+        let named = names.get(OsStr::new(name)).into_iter().flatten().take(MOST_NAMED);
+        let found: Vec<PathBuf> =
+            named.filter(|place| self.build_id(place).as_ref() == Some(id)).cloned().collect();
         if !found.is_empty() {
             return found;
         }
         let ids = self.ids.get_or_init(|| {
             let mut ids: FxHashMap<BuildId, Vec<PathBuf>> = FxHashMap::default();
-            for place in files {
+            for place in names.values().flatten() {
                 if let Some(id) = self.build_id(place) {
                     ids.entry(id).or_default().push(place.clone());
                 }
             }
+            ids.values_mut().for_each(|places| places.sort());
             ids
         });
         ids.get(id).cloned().unwrap_or_default()

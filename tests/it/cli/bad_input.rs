@@ -104,6 +104,7 @@ fn directories_and_tables_that_are_not_there_are_named() {
     let absent = dir.path().join("absent");
     for (option, path, says) in [
         ("--sysroot", &absent, "--sysroot"),
+        ("--sysroot", &table, "holds no file system: it is no tar archive"),
         ("--exe", &absent, "--exe"),
         ("--debug-dir", &absent, "--debug-dir"),
         ("--layout", &absent, "exuvia layouts extract"),
