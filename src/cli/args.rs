@@ -342,9 +342,32 @@ pub struct SaveArguments {
     #[arg(long)]
     pub force: bool,
 
+    /// Overwrite what objects contain (text, bytes, numbers, buffers) and all memory that no answer needs; with `names`,
+    /// names too
+    #[arg(long, value_name = "WHAT", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "values")]
+    pub redact: Option<RedactChoice>,
+
     /// How hard to compress: 1 is fastest, 19 is smallest [default: 19 for small heaps, down to 3 for large ones]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=19))]
     pub level: Option<i32>,
+}
+
+/// What is overwritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RedactChoice {
+    /// Contents; names of types, modules, functions and attributes stay
+    Values,
+    /// Names as well, each by the same other name throughout; those of Python itself stay
+    Names,
+}
+
+impl From<RedactChoice> for crate::corefile::Redaction {
+    fn from(choice: RedactChoice) -> Self {
+        match choice {
+            RedactChoice::Values => Self::Values,
+            RedactChoice::Names => Self::Names,
+        }
+    }
 }
 
 /// Order of types.

@@ -2,11 +2,11 @@
 
 use super::args::{Common, SaveArguments};
 use super::session::Opened;
-use crate::corefile::{NewFile, Recorded, SeekableWriter};
+use crate::corefile::{NewFile, Recorded, Redaction, SeekableWriter};
 use crate::cpython::Runtime;
 use crate::report::saved::{SavedReport, SavedSizes};
 use crate::report::{CoreIdentity, Coverage};
-use crate::saved::{Plan, keep_contents, read_everything};
+use crate::saved::{Plan, keep_contents, keep_structure, read_everything};
 use anyhow::Context;
 use std::fs::File;
 use std::io::Write;
@@ -37,7 +37,7 @@ pub(super) struct SavedHeap {
 pub fn save(arguments: &SaveArguments, common: &Common) -> anyhow::Result<()> {
     let output = NewFile::create(&arguments.output, arguments.force)?;
     let opened = Opened::open(&arguments.core, common)?;
-    let saved = write_saved(opened, output.file(), arguments.level)?;
+    let saved = write_saved(opened, output.file(), arguments.level, arguments.redact.map(Into::into))?;
     output.into_place()?;
     let report = SavedReport::new(&arguments.output, saved.sizes, saved.objects);
     super::output::print_report(&report, &saved.identity, &saved.coverage, common)
@@ -51,16 +51,22 @@ pub(super) fn write_saved(
     mut opened: Opened,
     output: &File,
     level: Option<i32>,
+    redact: Option<Redaction>,
 ) -> anyhow::Result<SavedHeap> {
-    opened.inputs.record_reads(Recorded::Everything);
+    opened.inputs.record_reads(if redact.is_some() { Recorded::Structure } else { Recorded::Everything });
     let Opened { inputs, table, source, mut progress } = opened;
     progress.phase("decoding the interpreter");
     let mut runtime = Runtime::open_with(&inputs, table.as_ref(), source)?;
     progress.phase("reading the heap");
     let whole = read_everything(&inputs, &mut runtime)?;
-    keep_contents(&inputs, &runtime, &whole);
+    match redact {
+        None => keep_contents(&inputs, &runtime, &whole),
+        Some(_) => {
+            keep_structure(&runtime, &whole);
+        }
+    }
     progress.phase("writing the saved heap");
-    let plan = Plan::new(&inputs, &runtime, None)?;
+    let plan = Plan::new(&inputs, &runtime, redact)?;
     let level = level.unwrap_or_else(|| level_for(plan.kept));
     let mut out = SeekableWriter::new(output, level).with_frames_of(FRAME);
     plan.write(&mut out).and_then(|()| out.finish()?.flush()).context("cannot write the saved heap")?;

@@ -11,7 +11,7 @@ use crate::corefile::{Address, AddressSpace};
 
 /// Bytes in front of the caller's memory in a block of the debug hooks: its size, its domain, seven guards
 /// (Objects/obmalloc.c, `_PyMem_DebugRawAlloc`, 3.8 to 3.15).
-const PADDING: usize = 16;
+pub const PADDING: usize = 16;
 /// Guard bytes after the caller's memory.
 const TAIL: usize = 8;
 /// Bytes of the link in a free block.

@@ -22,6 +22,7 @@ pub struct DictTable<'core> {
     pub all_str: bool,
     /// Bytes of the table with header, indices and entries (`_PyDict_KeysSize`).
     pub bytes: u64,
+    entries_at: Address,
     entries: &'core [u8],
     entry_size: usize,
     key_at: usize,
@@ -54,6 +55,7 @@ impl<'core> DictTable<'core> {
             capacity: shape.capacity(runtime, header),
             all_str: !shape.general,
             bytes: shape.bytes(runtime),
+            entries_at,
             entries,
             entry_size: entry as usize,
             key_at: at(key),
@@ -68,6 +70,15 @@ impl<'core> DictTable<'core> {
         self.entries
             .chunks_exact(self.entry_size.max(1))
             .map(move |entry| (word(entry, key_at), word(entry, value_at)))
+    }
+
+    /// Where the entries have the hashes of their keys; none where all keys are `str`, which have them themselves (3.11 and
+    /// later).
+    pub fn hashes(&self) -> impl Iterator<Item = Address> + use<> {
+        // `me_hash` is the first member of an entry that has one, before `me_key`.
+        let (start, size) = (self.entries_at, self.entry_size as u64);
+        let count = if self.key_at == 0 { 0 } else { self.nentries as u64 };
+        (0..count).map(move |index| start.wrapping_add(index * size))
     }
 
     /// The key of entry `index`; 0 when there is none.

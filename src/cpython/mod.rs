@@ -60,8 +60,8 @@ mod words;
 
 pub use attributes::{AttributeName, Lookup, class_namespaces, get_attribute, instance_attributes, lookup};
 pub use blocks::{
-    AllocatorFigures, AllocatorKind, Area, Contents, LiveBlocks, PaddedBlock, Region, Regions, for_each_area,
-    regions,
+    AllocatorFigures, AllocatorKind, Area, Contents, LiveBlocks, PADDING, PaddedBlock, Region, Regions,
+    for_each_area, regions,
 };
 pub use bounds::{Bound, bound_of};
 pub use debug_offsets::DebugOffsets;
@@ -100,7 +100,7 @@ pub use slot::Slot;
 pub use thread_name::thread_name;
 pub use type_search::is_type;
 pub use types::{AllocationCounts, TypeId, TypeInfo, TypeTable, Walk, WalkKind};
-pub use values::{StrText, read_bytes, read_int, read_str, str_text};
+pub use values::{StrText, read_bytes, read_int, read_str, str_text, tuple_items};
 pub use words::{ReadField, half, word};
 
 use crate::corefile::{Address, AddressSpace, Machine};
@@ -157,6 +157,8 @@ pub struct Runtime<'core> {
     pub outside_counts: OutsideCounts,
     /// Names of members that labels have asked for.
     pub member_names: MemberNames,
+    /// Contents of objects were overwritten when the heap was saved: there is nothing to show.
+    pub redacted: bool,
 }
 
 impl Runtime<'_> {

@@ -109,6 +109,7 @@ impl<'core> Runtime<'core> {
             types: TypeTable::default(),
             outside_counts: OutsideCounts::default(),
             member_names: MemberNames::default(),
+            redacted: inputs.saved_from().is_some_and(|source| source.redacted.is_some()),
         };
         runtime.probe()?;
         runtime.landmarks.general_lookup = dict::general_lookup(&runtime);

@@ -107,6 +107,7 @@ pub fn key_label(runtime: &Runtime<'_>, key: Address) -> String {
     }
     let is_int = super::values::has_flag(runtime, key, super::type_flags::LONG_SUBCLASS);
     match is_int.then(|| read_int(runtime, key)) {
+        Some(_) if runtime.redacted => "<int>".to_owned(),
         Some(Ok(Some(value))) => value.to_string(),
         _ => {
             let type_ = super::words::ReadField::field(&runtime.space, key, runtime.layouts.object.type_)

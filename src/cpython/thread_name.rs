@@ -2,7 +2,7 @@
 //!
 //! Knows `threading._active`; refuses to know stacks.
 
-use super::values::{is_str, read_int, read_str};
+use super::values::{is_str, read_count, read_str};
 use super::{Runtime, ThreadState, dict_get, dict_items, get_attribute};
 use crate::corefile::Address;
 
@@ -15,7 +15,7 @@ pub fn thread_name(runtime: &Runtime<'_>, modules: Address, thread: &ThreadState
     let threading = dict_get(runtime, modules, "threading")?;
     let active = get_attribute(runtime, threading, "_active")?;
     let is_ident = |&(key, _): &(Address, Address)| {
-        read_int(runtime, key).is_ok_and(|ident| ident == Some(i128::from(thread.thread_id)))
+        read_count(runtime, key).is_ok_and(|ident| ident == Some(i128::from(thread.thread_id)))
     };
     let (_, object) = dict_items(runtime, active).into_iter().find(is_ident)?;
     let name = get_attribute(runtime, object, "_name")?;

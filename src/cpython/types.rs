@@ -470,6 +470,6 @@ fn struct_sequence_items(runtime: &Runtime<'_>, flags: u64, base: Address) -> Op
     }
     let attributes = type_dict(runtime, base);
     dict_get(runtime, attributes, "n_unnamed_fields")?;
-    let count = values::read_int(runtime, dict_get(runtime, attributes, "n_fields")?).ok()??;
+    let count = values::read_count(runtime, dict_get(runtime, attributes, "n_fields")?).ok()??;
     u32::try_from(count).ok()
 }

@@ -54,6 +54,9 @@ pub fn read_str(runtime: &Runtime<'_>, address: Address, max: usize) -> Result<S
         _ => 1,
     };
     let bytes = runtime.space.payload(text.address, length.saturating_mul(width))?;
+    if runtime.redacted && bytes.iter().all(|&byte| byte == 0) {
+        return Ok("*".repeat(length));
+    }
     let decode = |code: u32| char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
     Ok(match width {
         1 => bytes.iter().map(|&byte| char::from(byte)).collect(),
@@ -140,6 +143,17 @@ pub fn read_int(runtime: &Runtime<'_>, address: Address) -> Result<Option<i128>,
         value = (value << 30) | i128::from(u32::from_le_bytes(*digit));
     }
     Ok(Some(if negative { -value } else { value }))
+}
+
+/// As [`read_int`], of an int that says how something else is to be read, and is kept with it when contents are not.
+///
+/// # Errors
+/// It is not readable.
+pub fn read_count(runtime: &Runtime<'_>, address: Address) -> Result<Option<i128>, ReadError> {
+    let (_, digits) = int_digits(runtime, address)?;
+    let start = address.wrapping_add(u64::from(runtime.layouts.long.digits.offset));
+    runtime.space.record(start, digits.min(4) as usize * 4);
+    read_int(runtime, address)
 }
 
 /// The words of the tuple at `address`.

@@ -3,7 +3,7 @@
 //! Knows the two places that say so: the constant `Py_Version`, and `sys.hexversion` of an interpreter whose layouts are
 //! known already. Refuses to guess from names of files.
 
-use super::values::read_int;
+use super::values::read_count;
 use super::words::ReadField;
 use super::{PyVersion, Runtime, dict_get};
 use crate::corefile::{Address, AddressSpace};
@@ -19,6 +19,6 @@ pub fn by_sys(runtime: &Runtime<'_>) -> Option<PyVersion> {
     let (space, l) = (&runtime.space, &runtime.layouts);
     let interpreter = space.field(runtime.address, l.runtime.interpreters_head).ok()?;
     let sysdict = space.field(interpreter, l.interpreter.sysdict).ok()?;
-    let hex = read_int(runtime, dict_get(runtime, sysdict, "hexversion")?).ok()??;
+    let hex = read_count(runtime, dict_get(runtime, sysdict, "hexversion")?).ok()??;
     u32::try_from(hex).ok().map(PyVersion)
 }

@@ -8,10 +8,12 @@ mod contents;
 mod kept;
 mod plan;
 mod read_all;
+mod redaction;
 
 pub use contents::keep_contents;
 pub use plan::Plan;
 pub use read_all::{WholeHeap, read_everything};
+pub use redaction::keep_structure;
 
 use crate::cpython::PythonError;
 use crate::heap::TooManyObjects;

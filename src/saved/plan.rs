@@ -4,8 +4,8 @@
 
 use std::io::{self, Write};
 
-use super::SaveError;
 use super::kept::stretches;
+use super::{SaveError, redaction};
 use crate::corefile::{
     CoreLayout, Inputs, NOTE_ANSWERS, NOTE_OWNER, NOTE_SOURCE, NOTE_TABLE, NewNote, NewSegment, Piece,
     ReadLog, Redaction, Source,
@@ -146,6 +146,9 @@ fn notes(
 ) -> Result<Vec<NewNote>, SaveError> {
     let own = |kind, content| NewNote { name: NOTE_OWNER.to_owned(), kind, content };
     let mut notes = inputs.notes_of_core();
+    if redacted.is_some() {
+        notes = redaction::redacted(notes, inputs.core().machine());
+    }
     notes.push(own(NOTE_SOURCE, Source::of(inputs, &runtime.space, redacted).to_bytes()?));
     notes.push(own(NOTE_ANSWERS, runtime.binaries.answers().to_bytes()?));
     if let Some(table) = runtime.table.as_deref() {

@@ -64,7 +64,7 @@ pub struct Preview {
 pub fn preview(runtime: &Runtime<'_>, object: Address, values: Values, limits: PreviewLimits) -> Preview {
     let mut painter = Painter {
         runtime,
-        shown: values == Values::Shown,
+        shown: values == Values::Shown && !runtime.redacted,
         limits,
         text: String::new(),
         chars: 0,

@@ -177,8 +177,9 @@ impl<'r, 'core> References<'r, 'core> {
         object: Address,
         each: &mut impl FnMut(Referent),
     ) -> Result<(), ReadError> {
-        let bytes = self.runtime.space.slice(object, info.basicsize as usize)?;
+        let bytes = self.runtime.space.peek(object, info.basicsize as usize)?;
         for field in &info.walk.fields {
+            self.runtime.space.record(object.wrapping_add(u64::from(field.offset)), 8);
             let slot = match field.name {
                 Some(name) => Slot::Field(name),
                 None => Slot::Word { type_: info.address, offset: field.offset },
