@@ -319,12 +319,12 @@ pub struct CaptureArguments {
     pub force: bool,
 
     /// Write all memory as it is, as an uncompressed core, whatever the process is
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["redact", "level"])]
     pub raw: bool,
 
-    /// How hard to compress: 1 is fastest, 19 is smallest [default: 19 for small heaps, down to 3 for large ones]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=19), conflicts_with = "raw")]
-    pub level: Option<i32>,
+    /// How the heap is written.
+    #[command(flatten)]
+    pub form: SavedForm,
 }
 
 /// `save`.
@@ -342,6 +342,14 @@ pub struct SaveArguments {
     #[arg(long)]
     pub force: bool,
 
+    /// How the heap is written.
+    #[command(flatten)]
+    pub form: SavedForm,
+}
+
+/// How a heap is written: options of `save` and `capture`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct SavedForm {
     /// Overwrite what objects contain (text, bytes, numbers, buffers) and all memory that no answer needs; with `names`,
     /// names too
     #[arg(long, value_name = "WHAT", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "values")]

@@ -41,7 +41,7 @@ pub fn capture(arguments: &CaptureArguments, common: &Common) -> anyhow::Result<
     let opened = Opened::open(&by_descriptor(copy), &common)?;
     let (mut identity, coverage) = match temporary.is_some() {
         true => {
-            let saved = write_saved(opened, output.file(), arguments.level).context(
+            let saved = write_saved(opened, output.file(), arguments.form).context(
                 "the process goes on, but its heap was not written (`exuvia capture --raw` takes any process)",
             )?;
             (saved.identity, saved.coverage)

@@ -1,6 +1,6 @@
 //! `save`: opens a core, lets everything be read, and writes what is worth keeping.
 
-use super::args::{Common, SaveArguments};
+use super::args::{Common, SaveArguments, SavedForm};
 use super::session::Opened;
 use crate::corefile::{NewFile, Recorded, Redaction, SeekableWriter};
 use crate::cpython::Runtime;
@@ -37,7 +37,7 @@ pub(super) struct SavedHeap {
 pub fn save(arguments: &SaveArguments, common: &Common) -> anyhow::Result<()> {
     let output = NewFile::create(&arguments.output, arguments.force)?;
     let opened = Opened::open(&arguments.core, common)?;
-    let saved = write_saved(opened, output.file(), arguments.level, arguments.redact.map(Into::into))?;
+    let saved = write_saved(opened, output.file(), arguments.form)?;
     output.into_place()?;
     let report = SavedReport::new(&arguments.output, saved.sizes, saved.objects);
     super::output::print_report(&report, &saved.identity, &saved.coverage, common)
@@ -47,12 +47,8 @@ pub fn save(arguments: &SaveArguments, common: &Common) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// The core cannot be decoded, or the output not be written.
-pub(super) fn write_saved(
-    mut opened: Opened,
-    output: &File,
-    level: Option<i32>,
-    redact: Option<Redaction>,
-) -> anyhow::Result<SavedHeap> {
+pub(super) fn write_saved(mut opened: Opened, output: &File, form: SavedForm) -> anyhow::Result<SavedHeap> {
+    let redact = form.redact.map(Redaction::from);
     opened.inputs.record_reads(if redact.is_some() { Recorded::Structure } else { Recorded::Everything });
     let Opened { inputs, table, source, mut progress } = opened;
     progress.phase("decoding the interpreter");
@@ -67,7 +63,7 @@ pub(super) fn write_saved(
     }
     progress.phase("writing the saved heap");
     let plan = Plan::new(&inputs, &runtime, redact)?;
-    let level = level.unwrap_or_else(|| level_for(plan.kept));
+    let level = form.level.unwrap_or_else(|| level_for(plan.kept));
     let mut out = SeekableWriter::new(output, level).with_frames_of(FRAME);
     plan.write(&mut out).and_then(|()| out.finish()?.flush()).context("cannot write the saved heap")?;
     let written = output.metadata().context("cannot tell the size of the output")?.len();
