@@ -38,7 +38,7 @@ const NOTED: [&str; 9] = [
     "src/corefile/build_id.rs",
     "src/corefile/debug_search.rs",
     "src/corefile/elf.rs",
-    "src/corefile/mapped_file.rs",
+    "src/corefile/core_source.rs",
     "src/corefile/modules.rs",
     "src/corefile/notes.rs",
     "src/debuginfo/answers.rs",
