@@ -9,26 +9,21 @@ use exuvia::analysis::collect;
 use exuvia::corefile::{Inputs, SearchOptions};
 use exuvia::cpython::Runtime;
 use exuvia::heap::{build_graph, census};
-use exuvia::layout::Table;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 
 fn heap(criterion: &mut Criterion) {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/cores/3.12.1-service");
-    let (core, table) = match std::env::var_os("HEAP_BENCH_CORE") {
-        Some(core) => (PathBuf::from(core), None),
-        None => (fixture.join("core.zst"), std::fs::read_to_string(fixture.join("layout.txt")).ok()),
-    };
-    let table = table.map(|text| Table::parse(&text).expect("a committed layout table parses"));
+    let core = std::env::var_os("HEAP_BENCH_CORE").map_or_else(|| fixture.join("core.zst"), PathBuf::from);
     let inputs = Inputs::open(&core, &SearchOptions::default()).expect("the core opens");
-    let mut runtime = Runtime::open(&inputs, table.as_ref()).expect("its interpreter is decoded");
+    let mut runtime = Runtime::open(&inputs, None).expect("its interpreter is decoded");
     let objects = census(&mut runtime).expect("its objects are counted").objects;
     let graph = build_graph(&runtime, &objects).expect("it is small enough for a graph");
 
     let mut group = criterion.benchmark_group(format!("{} objects", objects.len()));
     group.sample_size(10);
     group.bench_function("open", |bencher| {
-        bencher.iter(|| Runtime::open(&inputs, table.as_ref()).map(|runtime| runtime.types.len()));
+        bencher.iter(|| Runtime::open(&inputs, None).map(|runtime| runtime.types.len()));
     });
     group.bench_function("census", |bencher| {
         bencher.iter(|| census(&mut runtime).map(|census| census.objects.len()));

@@ -7,7 +7,6 @@
 use exuvia::corefile::MappedFile;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -83,46 +82,40 @@ fn as_aarch64(core: &[u8]) -> Vec<u8> {
     file
 }
 
-fn committed(name: &str) -> (PathBuf, PathBuf) {
+fn committed(name: &str) -> PathBuf {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/cores").join(name);
     let core = ["core", "core.zst"].map(|file| directory.join(file)).into_iter().find(|path| path.exists());
-    (core.expect("a committed core"), directory.join("layout.txt"))
+    core.expect("a committed core")
 }
 
-fn document(core: &Path, layout: &Path, arguments: &[&str]) -> Value {
+fn document(core: &Path, arguments: &[&str]) -> Value {
     let mut command = Command::new(env!("CARGO_BIN_EXE_exuvia"));
     let (name, rest) = arguments.split_first().expect("a command");
-    command
-        .arg(name)
-        .arg(core)
-        .args(rest)
-        .args(["--json", "--limit", "100000", "--layout"].map(OsStr::new))
-        .arg(layout);
+    command.arg(name).arg(core).args(rest).args(["--json", "--limit", "100000"]);
     let output = command.output().expect("exuvia runs");
     assert!(output.status.success(), "{}: {}", core.display(), String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
-/// A committed core and the same as an AArch64 core, in a directory of its own, with the layout table of both.
+/// A committed core and the same as an AArch64 core, in a directory of its own.
 struct Pair {
     _dir: tempfile::TempDir,
     cores: [PathBuf; 2],
-    layout: PathBuf,
 }
 
 impl Pair {
     fn new(name: &str) -> Pair {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let (core, layout) = committed(name);
+        let core = committed(name);
         let image = MappedFile::open(&core).expect("a committed core");
         let aarch64 = dir.path().join("core");
         std::fs::write(&aarch64, as_aarch64(image.bytes())).expect("a file");
-        Pair { _dir: dir, cores: [aarch64, core], layout }
+        Pair { _dir: dir, cores: [aarch64, core] }
     }
 
     /// The documents of the AArch64 core and of the other.
     fn ask(&self, arguments: &[&str]) -> [Value; 2] {
-        [0, 1].map(|index| document(&self.cores[index], &self.layout, arguments))
+        [0, 1].map(|index| document(&self.cores[index], arguments))
     }
 }
 

@@ -117,9 +117,8 @@ fn trial(kind: &str, directory: PathBuf) -> Option<Trial> {
     let origin = Origin::of(&directory)?;
     Some(Trial::test(format!("{kind}::{}", name_of(&directory)), move || {
         let core = core_in(&directory).ok_or("no core file")?;
-        let table = Some(directory.join("layout.txt")).filter(|path| path.exists());
         let oracle = Oracle::new(directory.join("oracle"));
-        proofs::prove(&core, &oracle, table.as_deref(), &search(&origin)).map_err(Into::into)
+        proofs::prove(&core, &oracle, None, &search(&origin)).map_err(Into::into)
     }))
 }
 
@@ -143,8 +142,7 @@ fn trial_of_saved(directory: PathBuf) -> Option<Trial> {
     let origin = Origin::of(&directory)?;
     Some(Trial::test(format!("saved::{}", name_of(&directory)), move || {
         let core = core_in(&directory).ok_or("no core file")?;
-        let table = Some(directory.join("layout.txt")).filter(|path| path.exists());
-        saved::prove(&core, &origin, table.as_deref()).map_err(Into::into)
+        saved::prove(&core, &origin).map_err(Into::into)
     }))
 }
 

@@ -56,20 +56,8 @@ impl Differences {
     }
 }
 
-/// Runs every proof on one core.
-pub fn prove(
-    core: &Path,
-    oracle: &Oracle,
-    table: Option<&Path>,
-    options: &SearchOptions,
-) -> Result<(), String> {
-    let text = table.map(std::fs::read_to_string).transpose().map_err(|error| error.to_string())?;
-    let table = text.map(|text| Table::parse(&text)).transpose().map_err(|error| error.to_string())?;
-    prove_with(core, oracle, table.as_ref(), options)
-}
-
 /// Runs every proof on one core, with files and layouts from where `options` and `table` say.
-pub fn prove_with(
+pub fn prove(
     core: &Path,
     oracle: &Oracle,
     table: Option<&Table>,

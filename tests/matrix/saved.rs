@@ -28,13 +28,10 @@ const QUESTIONS: [&[&str]; 18] = [
 ];
 
 /// Saves the heap of a core, and asks both.
-pub fn prove(core: &Path, origin: &Origin, table: Option<&Path>) -> Result<(), String> {
+pub fn prove(core: &Path, origin: &Origin) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let saved = folder.path().join("heap.core.zst");
     let mut files: Vec<OsString> = Vec::new();
-    if let Some(table) = table {
-        files.extend(["--layout".into(), table.into()]);
-    }
     if let Some(root) = &origin.root {
         files.extend(["--sysroot".into(), root.into()]);
         files.extend(["--debug-dir".into(), root.join("usr/lib/debug").into()]);

@@ -54,7 +54,7 @@ pub fn prove(core: &Path, oracle: &Oracle, files: Files, search: &SearchOptions)
     if let (None, Some(origin)) = (&table, oracle.origin()) {
         is_of_release(core, &options, &origin)?;
     }
-    proofs::prove_with(core, oracle, table.as_ref(), &options)
+    proofs::prove(core, oracle, table.as_ref(), &options)
 }
 
 /// Several tables of one minor release may fit a process: the one that is used must be of its release.

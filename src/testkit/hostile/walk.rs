@@ -3,9 +3,8 @@
 use super::ScratchFile;
 use super::commands;
 use super::damage::Places;
-use crate::corefile::{Inputs, SearchOptions, decompress};
+use crate::corefile::{Inputs, NOTE_OWNER, NOTE_TABLE, SearchOptions, decompress};
 use crate::cpython::Runtime;
-use crate::layout::Table;
 use std::path::Path;
 use std::sync::{Mutex, OnceLock};
 
@@ -28,13 +27,14 @@ const CORES: [&str; 12] = [
 /// A core in memory, and where it can be hurt.
 struct Victim {
     bytes: Vec<u8>,
-    table: Table,
+    /// Where the note with its layout table has its type, if it is a saved heap with one.
+    table_note: Option<usize>,
     places: Places,
     file: Mutex<ScratchFile>,
 }
 
-/// Damages a core and runs all commands. The first byte says which core, and whether the table made with it is used or
-/// those that come with the program.
+/// Damages a core and runs all commands. The first byte says which core, and whether the table that it carries is used or
+/// what else tells its layouts.
 pub(super) fn walk(input: &[u8]) {
     let [choice, rest @ ..] = input else { return };
     let victim = victim(*choice);
@@ -51,14 +51,20 @@ pub(super) fn walk(input: &[u8]) {
     if let Some(length) = damaged.length {
         file.set_length(length as u64).expect("a file in memory");
     }
-    let table = (choice & 0x80 == 0).then_some(&victim.table);
+    let hidden = victim.table_note.filter(|_| choice & 0x80 != 0);
+    if let Some(at) = hidden {
+        file.write(at as u64, &[u8::MAX]).expect("a file in memory");
+    }
     let options = SearchOptions { core_only: true, ..SearchOptions::default() };
     if let Ok(inputs) = Inputs::open(file.path(), &options) {
-        commands::all(&inputs, table, rest.len() as u64);
+        commands::all(&inputs, None, rest.len() as u64);
     }
     damaged.changes.iter().for_each(|(at, new)| restored(*at, new.len()));
     if let Some(length) = damaged.length {
         restored(length, victim.bytes.len() - length);
+    }
+    if let Some(at) = hidden {
+        restored(at, 1);
     }
 }
 
@@ -76,16 +82,16 @@ fn victim(choice: u8) -> &'static Victim {
 fn unpacked(name: &str) -> Victim {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/cores").join(name);
     let packed = std::fs::File::open(directory.join("core.zst")).expect("a committed core");
-    let text = std::fs::read_to_string(directory.join("layout.txt")).expect("its layout table");
-    let table = Table::parse(&text).expect("its layout table");
     let mut bytes = Vec::new();
     assert!(decompress(packed, &mut bytes).is_ok(), "{name} is damaged");
     let file = ScratchFile::new(&bytes).expect("a file in memory");
     let options = SearchOptions { core_only: true, ..SearchOptions::default() };
     let inputs = Inputs::open(file.path(), &options).expect("a whole core");
-    let mut runtime = Runtime::open(&inputs, Some(&table)).expect("an interpreter");
+    let mut runtime = Runtime::open(&inputs, None).expect("an interpreter");
     let places = Places::find(&inputs, &mut runtime, &bytes);
     drop(runtime);
     drop(inputs);
-    Victim { bytes, table, places, file: Mutex::new(file) }
+    let mark = [&NOTE_TABLE.to_le_bytes()[..], NOTE_OWNER.as_bytes()].concat();
+    let table_note = bytes.windows(mark.len()).position(|found| found == mark);
+    Victim { bytes, table_note, places, file: Mutex::new(file) }
 }

@@ -30,11 +30,10 @@ const COMMANDS: [&[&str]; 14] = [
 ];
 
 /// Runs a command on a core; `scratch` is where `dev dump` may write.
-fn run(command: &[&str], core: &Path, layout: &Path, scratch: &Path) -> Run {
-    let (core, layout) = (core.to_str().expect("a path"), layout.to_str().expect("a path"));
+fn run(command: &[&str], core: &Path, scratch: &Path) -> Run {
     let words = if command[0] == "dev" { 2 } else { 1 };
     let (names, targets) = command.split_at(words);
-    let mut arguments = [names, &["--layout", layout, core], targets].concat();
+    let mut arguments = [names, &[core.to_str().expect("a path")], targets].concat();
     if command == ["dev", "dump"] {
         arguments.push(scratch.to_str().expect("a path"));
     }
@@ -64,7 +63,7 @@ fn on_damaged(damages: &dyn Fn(&CoreImage) -> Vec<(String, CoreImage)>, judge: &
             std::fs::write(&core, image.bytes()).expect("the damaged core is written");
             let scratch = directory.path().join("dump");
             for command in COMMANDS {
-                let run = run(command, &core, &fixture.layout, &scratch);
+                let run = run(command, &core, &scratch);
                 assert_orderly(&run, &format!("{what}: {command:?}"));
             }
             judge(&Damaged { what: &what, fixture: &fixture, core: &core, directory: directory.path() });
@@ -82,7 +81,7 @@ struct Damaged<'a> {
 
 impl Damaged<'_> {
     fn json(&self, command: &[&str]) -> Option<Value> {
-        let run = run(&[command, &["--json"]].concat(), self.core, &self.fixture.layout, self.directory);
+        let run = run(&[command, &["--json"]].concat(), self.core, self.directory);
         assert_orderly(&run, self.what);
         // `info` describes the process even where no interpreter can be decoded.
         (!run.stdout.is_empty()).then(|| serde_json::from_str(&run.stdout).expect("a JSON document"))
@@ -91,7 +90,7 @@ impl Damaged<'_> {
     /// What `dev dump` says: addresses of the garbage and of all objects; `None` if nothing could be decoded.
     fn dump(&self, core: &Path) -> Option<(BTreeSet<u64>, BTreeSet<u64>)> {
         let prefix = self.directory.join("sets");
-        let run = run(&["dev", "dump"], core, &self.fixture.layout, &prefix);
+        let run = run(&["dev", "dump"], core, &prefix);
         assert_orderly(&run, self.what);
         let words = |extension: &str| -> Vec<u64> {
             let file = self.directory.join(format!("sets.{extension}"));

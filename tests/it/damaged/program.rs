@@ -55,12 +55,11 @@ fn drain(mut pipe: impl Read + Send + 'static) -> std::thread::JoinHandle<String
     })
 }
 
-/// A committed core with its layout table.
+/// A committed core.
 pub struct Fixture {
     pub name: String,
     pub core: CoreImage,
     pub packed: PathBuf,
-    pub layout: PathBuf,
 }
 
 /// All committed cores; there must be some.
@@ -76,7 +75,6 @@ pub fn fixtures() -> Vec<Fixture> {
         packed.exists().then(|| Fixture {
             name: directory.file_name().expect("a name").to_string_lossy().into_owned(),
             core: CoreImage::unpack(&packed),
-            layout: directory.join("layout.txt"),
             packed,
         })
     };

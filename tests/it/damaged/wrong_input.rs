@@ -36,8 +36,7 @@ fn first_fixture() -> Fixture {
 
 /// Arguments of a question to a committed core.
 fn ask(fixture: &Fixture, command: &str, rest: &[&str], words: &[&str]) {
-    let (core, layout) = (fixture.packed.to_str().expect("a path"), fixture.layout.to_str().expect("a path"));
-    refused(&[&[command, "--layout", layout, core], rest].concat(), words);
+    refused(&[&[command, fixture.packed.to_str().expect("a path")], rest].concat(), words);
 }
 
 #[test]
@@ -61,8 +60,7 @@ fn a_python_that_is_too_old_or_unknown() {
     for minor in [5, 99] {
         let core = fixture.core.with_word_replaced(constant(numbers[1]), constant(minor));
         let (_directory, path) = file(core.bytes());
-        let (layout, core) = (fixture.layout.to_str().expect("a path"), path.to_str().expect("a path"));
-        refused(&["overview", "--layout", layout, core], &[&format!("3.{minor}."), "3.8 to 3.15"]);
+        refused(&["overview", path.to_str().expect("a path")], &[&format!("3.{minor}."), "3.8 to 3.15"]);
     }
 }
 
