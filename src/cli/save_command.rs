@@ -6,7 +6,7 @@ use crate::corefile::{NewFile, Recorded, Redaction, SeekableWriter};
 use crate::cpython::Runtime;
 use crate::report::saved::{SavedReport, SavedSizes};
 use crate::report::{CoreIdentity, Coverage};
-use crate::saved::{Plan, keep_contents, keep_structure, read_everything};
+use crate::saved::{Plan, Renaming, keep_contents, keep_structure, read_everything};
 use anyhow::Context;
 use std::fs::File;
 use std::io::Write;
@@ -55,14 +55,15 @@ pub(super) fn write_saved(mut opened: Opened, output: &File, form: SavedForm) ->
     let mut runtime = Runtime::open_with(&inputs, table.as_ref(), source)?;
     progress.phase("reading the heap");
     let whole = read_everything(&inputs, &mut runtime)?;
-    match redact {
-        None => keep_contents(&inputs, &runtime, &whole),
-        Some(_) => {
-            keep_structure(&runtime, &whole);
+    let renaming = match redact {
+        None => {
+            keep_contents(&inputs, &runtime, &whole);
+            Renaming::default()
         }
-    }
+        Some(redaction) => keep_structure(&inputs, &runtime, &whole, redaction),
+    };
     progress.phase("writing the saved heap");
-    let plan = Plan::new(&inputs, &runtime, redact)?;
+    let plan = Plan::new(&inputs, &runtime, redact, renaming)?;
     let level = form.level.unwrap_or_else(|| level_for(plan.kept));
     let mut out = SeekableWriter::new(output, level).with_frames_of(FRAME);
     plan.write(&mut out).and_then(|()| out.finish()?.flush()).context("cannot write the saved heap")?;

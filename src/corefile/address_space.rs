@@ -264,6 +264,9 @@ impl<'core> AddressSpace<'core> {
         let window = bytes.get(..max).unwrap_or(bytes);
         let end = window.iter().position(|&byte| byte == 0);
         self.record(address, end.map_or(window.len(), |end| end + 1));
+        if let Some(log) = &self.log {
+            log.note_string(address, end.unwrap_or(window.len()));
+        }
         match end {
             Some(end) => Ok(window.get(..end).unwrap_or_default()),
             None if window.len() == max => Ok(window),

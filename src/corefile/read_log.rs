@@ -2,8 +2,11 @@
 //!
 //! Knows pieces by number and aligned words in them; refuses to know who read, and why.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
+use super::Address;
 use super::address_space::Piece;
 
 /// Bytes of a word, the unit of the log.
@@ -25,6 +28,8 @@ pub enum Recorded {
 pub struct ReadLog {
     pieces: Vec<Box<[AtomicU64]>>,
     what: Recorded,
+    /// C strings, with their lengths.
+    strings: Mutex<BTreeMap<Address, usize>>,
 }
 
 impl ReadLog {
@@ -33,7 +38,18 @@ impl ReadLog {
             let words = piece.bytes.map_or(0, |_| piece.len.div_ceil(WORD));
             (0..words.div_ceil(WORDS)).map(|_| AtomicU64::new(0)).collect()
         };
-        ReadLog { pieces: pieces.iter().map(bitmap).collect(), what }
+        ReadLog { pieces: pieces.iter().map(bitmap).collect(), what, strings: Mutex::default() }
+    }
+
+    /// Notes that a C string was read.
+    pub(super) fn note_string(&self, address: Address, len: usize) {
+        self.strings.lock().unwrap_or_else(PoisonError::into_inner).insert(address, len);
+    }
+
+    /// The C strings that were read, with their lengths in bytes, by address.
+    pub fn strings(&self) -> Vec<(Address, usize)> {
+        let strings = self.strings.lock().unwrap_or_else(PoisonError::into_inner);
+        strings.iter().map(|(&address, &len)| (address, len)).collect()
     }
 
     /// What is recorded.

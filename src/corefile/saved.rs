@@ -175,6 +175,23 @@ impl Source {
         }
     }
 
+    /// Passes every path through `rename`.
+    pub fn rename(&mut self, rename: &mut dyn FnMut(&str) -> String) {
+        for module in &mut self.modules {
+            let mut renamed = |path: &mut PathBuf| *path = PathBuf::from(rename(&path.to_string_lossy()));
+            module.debug_path.iter_mut().chain(&mut module.debug_tried).for_each(&mut renamed);
+            match &mut module.status {
+                ModuleStatus::Matched { path }
+                | ModuleStatus::Unverified { path, .. }
+                | ModuleStatus::Refused { path, .. } => renamed(path),
+                ModuleStatus::Missing { tried } => tried.iter_mut().for_each(renamed),
+                ModuleStatus::NotElf => {}
+            }
+            module.path = rename(&module.path);
+            module.mappings.iter_mut().for_each(|mapping| mapping.path = rename(&mapping.path));
+        }
+    }
+
     /// Reads the note's content; `None` if it is not what this program writes.
     pub(super) fn parse(content: &[u8]) -> Option<Self> {
         serde_json::from_slice(content).ok()

@@ -88,6 +88,30 @@ mod pairs {
 }
 
 impl Answers {
+    /// Passes every path, and every name of a struct's member or of a function, through `rename`.
+    pub fn rename(&mut self, rename: &mut dyn FnMut(&str) -> String) {
+        for module in self.modules.values_mut() {
+            if let Some(path) = &mut module.debug_info {
+                *path = PathBuf::from(rename(&path.to_string_lossy()));
+            }
+            if let Some(Err(problem)) = &mut module.dwarf {
+                // It may name files.
+                *problem = "there was none when the heap was saved".to_owned();
+            }
+        }
+        for name in self.slots.values_mut().flatten() {
+            *name = rename(name);
+        }
+        self.exported = std::mem::take(&mut self.exported)
+            .into_iter()
+            .map(|(name, address)| (rename(&name), address))
+            .collect();
+        for found in self.structs.values_mut().flatten() {
+            let members = found.pointers.iter_mut().chain(&mut found.members);
+            members.for_each(|(_, name)| *name = rename(name));
+        }
+    }
+
     /// Reads a note's content; `None` if it is not what this program writes.
     pub(super) fn parse(content: &[u8]) -> Option<Self> {
         serde_json::from_slice(content).ok()

@@ -13,7 +13,7 @@ mod redaction;
 pub use contents::keep_contents;
 pub use plan::Plan;
 pub use read_all::{WholeHeap, read_everything};
-pub use redaction::keep_structure;
+pub use redaction::{Renaming, keep_structure};
 
 use crate::cpython::PythonError;
 use crate::heap::TooManyObjects;

@@ -5,10 +5,11 @@
 use std::io::{self, Write};
 
 use super::kept::stretches;
+use super::redaction::{Pseudonyms, Renaming};
 use super::{SaveError, redaction};
 use crate::corefile::{
-    CoreLayout, Inputs, NOTE_ANSWERS, NOTE_OWNER, NOTE_SOURCE, NOTE_TABLE, NewNote, NewSegment, Piece,
-    ReadLog, Redaction, Source,
+    Address, CoreLayout, Inputs, NOTE_ANSWERS, NOTE_OWNER, NOTE_SOURCE, NOTE_TABLE, NewNote, NewSegment,
+    Piece, ReadLog, Redaction, Source,
 };
 use crate::cpython::Runtime;
 
@@ -25,6 +26,9 @@ pub struct Plan<'r, 'core> {
     layout: CoreLayout,
     contents: Vec<Content<'core>>,
     log: &'r ReadLog,
+    /// What memory holds instead, by address.
+    edits: Vec<(Address, Vec<u8>)>,
+    longest_edit: u64,
     /// Bytes of memory that are kept.
     pub kept: u64,
     /// Bytes of memory that could be read and are left out.
@@ -40,6 +44,8 @@ struct Content<'core> {
     index: usize,
     /// Where in the piece it begins.
     offset: u64,
+    /// The address of its first byte.
+    vaddr: Address,
     bytes: &'core [u8],
 }
 
@@ -52,6 +58,7 @@ impl<'r, 'core> Plan<'r, 'core> {
         inputs: &Inputs,
         runtime: &'r Runtime<'core>,
         redacted: Option<Redaction>,
+        renaming: Renaming,
     ) -> Result<Self, SaveError> {
         let log = runtime.space.read_log().ok_or(SaveError::NotRecorded)?;
         let (mut segments, mut contents) = (Vec::new(), Vec::new());
@@ -68,20 +75,23 @@ impl<'r, 'core> Plan<'r, 'core> {
                     flags: flags(piece),
                     apart: stretch.offset == 0,
                 });
-                contents.push(Content { at: 0, index, offset: stretch.offset, bytes });
+                let vaddr = piece.start.wrapping_add(stretch.offset);
+                contents.push(Content { at: 0, index, offset: stretch.offset, vaddr, bytes });
                 let mut read = 0;
                 log.for_each_run(index, stretch.offset, stretch.len, |_, len| read += len);
                 kept += read;
                 left_out += if piece.bytes.is_some() { stretch.len.saturating_sub(read) } else { 0 };
             }
         }
-        let notes = notes(inputs, runtime, redacted)?;
+        let Renaming { edits, names } = renaming;
+        let notes = notes(inputs, runtime, redacted, names)?;
         let layout = CoreLayout::new(inputs.core().machine(), &notes, &segments);
         for (number, content) in contents.iter_mut().enumerate() {
             content.at = layout.offset_of(number).unwrap_or(0);
         }
         contents.retain(|content| !content.bytes.is_empty());
-        Ok(Self { layout, contents, log, kept, left_out })
+        let longest_edit = edits.iter().map(|(_, bytes)| bytes.len() as u64).max().unwrap_or(0);
+        Ok(Self { layout, contents, log, edits, longest_edit, kept, left_out })
     }
 
     /// Size of the saved heap in bytes, before compression.
@@ -121,6 +131,25 @@ impl<'r, 'core> Plan<'r, 'core> {
                 to.copy_from_slice(from);
             }
         });
+        self.edit(content.vaddr.wrapping_add(from), buffer);
+    }
+
+    /// Puts in what memory at `start` holds instead of what was read.
+    fn edit(&self, start: Address, buffer: &mut [u8]) {
+        let end = start.saturating_add(buffer.len() as u64);
+        let first =
+            self.edits.partition_point(|(address, _)| address.saturating_add(self.longest_edit) < start);
+        let near =
+            self.edits.get(first..).unwrap_or_default().iter().take_while(|(address, _)| *address < end);
+        for (address, bytes) in near {
+            for (at, &byte) in (*address..).zip(bytes) {
+                let place =
+                    at.checked_sub(start).and_then(|offset| buffer.get_mut(usize::try_from(offset).ok()?));
+                if let Some(place) = place {
+                    *place = byte;
+                }
+            }
+        }
     }
 }
 
@@ -143,15 +172,35 @@ fn notes(
     inputs: &Inputs,
     runtime: &Runtime<'_>,
     redacted: Option<Redaction>,
+    names: Option<Pseudonyms>,
 ) -> Result<Vec<NewNote>, SaveError> {
     let own = |kind, content| NewNote { name: NOTE_OWNER.to_owned(), kind, content };
+    let mut source = Source::of(inputs, &runtime.space, redacted);
+    let mut answers = runtime.binaries.answers();
+    let mut table = runtime.table.as_deref().cloned();
     let mut notes = inputs.notes_of_core();
-    if redacted.is_some() {
-        notes = redaction::redacted(notes, inputs.core().machine());
+    match names {
+        Some(mut names) => {
+            let mut rename = |text: &str| names.rename(text);
+            notes = redaction::redacted(notes, inputs.core().machine(), &mut rename);
+            source.rename(&mut rename);
+            answers.rename(&mut rename);
+            for fact in table.iter_mut().flat_map(|table| &mut table.facts) {
+                if let Some((before, name)) =
+                    fact.match_indices(' ').nth(2).map(|(at, _)| fact.split_at(at + 1))
+                {
+                    *fact = format!("{before}{}", rename(name));
+                }
+            }
+        }
+        None if redacted.is_some() => {
+            notes = redaction::redacted(notes, inputs.core().machine(), &mut str::to_owned);
+        }
+        None => {}
     }
-    notes.push(own(NOTE_SOURCE, Source::of(inputs, &runtime.space, redacted).to_bytes()?));
-    notes.push(own(NOTE_ANSWERS, runtime.binaries.answers().to_bytes()?));
-    if let Some(table) = runtime.table.as_deref() {
+    notes.push(own(NOTE_SOURCE, source.to_bytes()?));
+    notes.push(own(NOTE_ANSWERS, answers.to_bytes()?));
+    if let Some(table) = table {
         notes.push(own(NOTE_TABLE, table.to_string().into_bytes()));
     }
     Ok(notes)

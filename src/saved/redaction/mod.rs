@@ -6,23 +6,86 @@
 mod hashes;
 mod names;
 mod notes;
+mod pseudonyms;
+mod standard;
 
 pub use names::Names;
 pub(super) use notes::redacted;
+pub use pseudonyms::Pseudonyms;
 
 use super::contents::show_one_of_each;
 use super::read_all::WholeHeap;
-use crate::cpython::{PADDING, Runtime, Values, regions};
+use crate::corefile::{Address, Inputs, Redaction};
+use crate::cpython::{PADDING, Runtime, Values, is_str, read_str, regions, str_text};
+
+/// Longest name that is renamed, in characters.
+const MAX_NAME: usize = 1 << 16;
+
+/// What a saved heap has in the place of names: nothing, unless names are hidden too.
+#[derive(Debug, Default)]
+pub struct Renaming {
+    /// Other bytes for memory, by address.
+    pub edits: Vec<(Address, Vec<u8>)>,
+    /// The other names; `None` where names stay.
+    pub names: Option<Pseudonyms>,
+}
 
 /// Records as read what an analysis relies on without reading it through [`Runtime`]'s memory: the heads of objects and the
 /// characters of names. Takes back the hashes of what is overwritten, by which it could be guessed.
-pub fn keep_structure(runtime: &Runtime<'_>, whole: &WholeHeap) -> Names {
+pub fn keep_structure(
+    inputs: &Inputs,
+    runtime: &Runtime<'_>,
+    whole: &WholeHeap,
+    redaction: Redaction,
+) -> Renaming {
     keep_heads(runtime, whole);
     show_one_of_each(runtime, whole, Values::Hidden);
     let names = Names::find(runtime, whole);
     names.keep(runtime);
+    let renaming = match redaction {
+        Redaction::Values => Renaming::default(),
+        Redaction::Names => rename(inputs, runtime, &names),
+    };
     hashes::forget(runtime, whole);
-    names
+    renaming
+}
+
+/// Other names for all that are not Python's own.
+fn rename(inputs: &Inputs, runtime: &Runtime<'_>, names: &Names) -> Renaming {
+    let mut pseudonyms = Pseudonyms::default();
+    let text = |name: &Address| match is_str(runtime, *name) {
+        true => read_str(runtime, *name, MAX_NAME).ok(),
+        false => None,
+    };
+    names.standard.iter().filter_map(text).for_each(|name| pseudonyms.keep(&name));
+    let strings = runtime.space.read_log().map(|log| log.strings()).unwrap_or_default();
+    let read = |&(address, len): &(Address, usize)| {
+        let bytes = runtime.space.peek(address, len).unwrap_or_default();
+        (address, String::from_utf8_lossy(bytes).into_owned())
+    };
+    let (standard, own): (Vec<_>, Vec<_>) =
+        strings.iter().partition(|(address, _)| standard::is_in_standard_file(inputs, runtime, *address));
+    standard.iter().map(|string| read(string)).for_each(|(_, name)| pseudonyms.keep(&name));
+
+    let mut edits = Vec::new();
+    let mut kept: Vec<Address> = names.kept.iter().copied().collect();
+    kept.sort_unstable();
+    for name in kept {
+        let (Some(old), Ok(place)) = (text(&name), str_text(runtime, name)) else { continue };
+        let new = pseudonyms.rename(&old);
+        if new != old {
+            let width = if matches!(place.kind, 2 | 4) { place.kind as usize } else { 1 };
+            let bytes = new.chars().flat_map(|c| u32::from(c).to_le_bytes().into_iter().take(width));
+            edits.push((place.address, bytes.collect()));
+        }
+    }
+    for (address, old) in own.iter().map(|string| read(string)) {
+        let mut new = pseudonyms.rename(&old).into_bytes();
+        new.resize(old.len(), b'a');
+        edits.push((address, new));
+    }
+    edits.sort_by_key(|(address, _)| *address);
+    Renaming { edits, names: Some(pseudonyms) }
 }
 
 /// Records what a scan of the allocators' memory tells objects by.

@@ -6,6 +6,7 @@
 use rayon::prelude::*;
 use rustc_hash::FxHashSet;
 
+use super::standard::Standard;
 use crate::corefile::Address;
 use crate::cpython::{
     ReadField, References, Runtime, Slot, dict_get, dict_items, str_text, tuple_items, type_flags,
@@ -57,35 +58,49 @@ const CHUNK: usize = 1 << 16;
 #[derive(Debug, Default)]
 pub struct Names {
     /// Strs, and bytes objects with tables of the compiler's.
-    kept: FxHashSet<Address>,
+    pub(super) kept: FxHashSet<Address>,
+    /// Those of them that name something of Python itself.
+    pub(super) standard: FxHashSet<Address>,
 }
 
 /// What one part of the heap says.
 #[derive(Debug, Default)]
 struct Found {
-    kept: FxHashSet<Address>,
-    /// Dicts whose keys are names.
-    namespaces: FxHashSet<Address>,
+    names: Names,
+    /// Dicts whose keys are names, and whether the names are Python's own.
+    namespaces: FxHashSet<(Address, bool)>,
 }
 
 impl Names {
     /// Finds the names of a process.
     pub(super) fn find(runtime: &Runtime<'_>, whole: &WholeHeap) -> Self {
         let ids: Vec<ObjectId> = whole.census.objects.ids().collect();
-        let parts = ids.par_chunks(CHUNK).map(|part| search(runtime, whole, part));
-        let mut found = parts.reduce(Found::default, Found::and);
+        let standard = Standard::new(runtime);
+        let parts = ids.par_chunks(CHUNK).map(|part| search(runtime, whole, &standard, part));
+        let Found { mut names, mut namespaces } = parts.reduce(Found::default, Found::and);
         for interpreter in &runtime.interpreters {
-            found.namespaces.extend([interpreter.modules, interpreter.sysdict, interpreter.builtins]);
+            namespaces.extend([(interpreter.sysdict, true), (interpreter.builtins, true)]);
             let sys = interpreter.sysdict;
-            found.kept.extend(OF_SYS.iter().filter_map(|name| dict_get(runtime, sys, name)));
+            names.add(OF_SYS.iter().filter_map(|name| dict_get(runtime, sys, name)), true);
+            for (name, _) in dict_items(runtime, interpreter.modules) {
+                names.add([name], standard.has_module(runtime, name));
+            }
         }
-        for &namespace in &found.namespaces {
-            let items = dict_items(runtime, namespace);
-            found.kept.extend(items.iter().map(|&(key, _)| key));
+        for &(namespace, is_standard) in &namespaces {
+            names.add(dict_items(runtime, namespace).iter().map(|&(key, _)| key), is_standard);
             let named = NAMES_IN_NAMESPACES.iter().filter_map(|name| dict_get(runtime, namespace, name));
-            found.kept.extend(named);
+            names.add(named, is_standard);
         }
-        Self { kept: found.kept }
+        names
+    }
+
+    fn add(&mut self, names: impl IntoIterator<Item = Address>, is_standard: bool) {
+        for name in names {
+            self.kept.insert(name);
+            if is_standard {
+                self.standard.insert(name);
+            }
+        }
     }
 
     /// Records the characters and bytes as read.
@@ -100,14 +115,15 @@ impl Names {
 
 impl Found {
     fn and(mut self, other: Self) -> Self {
-        self.kept.extend(other.kept);
+        self.names.kept.extend(other.names.kept);
+        self.names.standard.extend(other.names.standard);
         self.namespaces.extend(other.namespaces);
         self
     }
 }
 
 /// Where the characters of a str lie, or the bytes of a bytes object; `None` for any other.
-fn contents(runtime: &Runtime<'_>, object: Address) -> Option<(Address, u64)> {
+pub(super) fn contents(runtime: &Runtime<'_>, object: Address) -> Option<(Address, u64)> {
     let l = &runtime.layouts;
     let type_ = runtime.space.field(object, l.object.type_).ok()?;
     let flags = runtime.types.of(type_)?.flags;
@@ -120,29 +136,30 @@ fn contents(runtime: &Runtime<'_>, object: Address) -> Option<(Address, u64)> {
     Some((object.wrapping_add(u64::from(l.bytes.value.offset)), length))
 }
 
-fn search(runtime: &Runtime<'_>, whole: &WholeHeap, part: &[ObjectId]) -> Found {
+fn search(runtime: &Runtime<'_>, whole: &WholeHeap, standard: &Standard, part: &[ObjectId]) -> Found {
     let objects = &whole.census.objects;
     let mut references = References::new(runtime);
     let mut found = Found::default();
     for &id in part {
+        let object = objects.address(id);
         let info = runtime.types.get(objects.type_id(id));
         let holds_namespace = info.is_metatype() || &*info.name == "builtins.module";
+        let is_standard = standard.has(runtime, objects.type_id(id), object);
+        let (names, namespaces) = (&mut found.names, &mut found.namespaces);
         // What cannot be read has no names.
-        let _ = references.visit(info, objects.address(id), &mut |referent| match referent.slot {
+        let _ = references.visit(info, object, &mut |referent| match referent.slot {
             Slot::Field("__dict__" | "md_dict") if holds_namespace => {
-                found.namespaces.insert(referent.target);
+                namespaces.insert((referent.target, is_standard));
             }
             Slot::InstanceDict | Slot::Field("ns_dict") => {
-                found.namespaces.insert(referent.target);
+                namespaces.insert((referent.target, is_standard));
             }
             Slot::Field(member) if MEMBERS.contains(&member) => {
-                found.kept.insert(referent.target);
-                found.kept.extend(tuple_of_names(runtime, referent.target));
+                names.add([referent.target], is_standard);
+                names.add(tuple_of_names(runtime, referent.target), is_standard);
             }
-            Slot::Attribute(name) => {
-                found.kept.insert(name);
-            }
-            Slot::Local { names, .. } => found.kept.extend(tuple_of_names(runtime, names)),
+            Slot::Attribute(name) => names.add([name], is_standard),
+            Slot::Local { names: tuple, .. } => names.add(tuple_of_names(runtime, tuple), is_standard),
             _ => {}
         });
     }

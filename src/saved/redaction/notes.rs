@@ -14,14 +14,23 @@ const NT_FILE: u32 = 0x4649_4c45;
 const NT_ARM_TLS: u32 = 0x401;
 /// Where `struct elf_prpsinfo` has the arguments, and ends (Linux, include/linux/elfcore.h, 64 bit).
 const ARGUMENTS: std::ops::Range<usize> = 56..136;
+/// Where it has the name of the process.
+const PROCESS_NAME: std::ops::Range<usize> = 40..56;
+/// Where `NT_FILE` has its table, and the size of an entry; the paths follow (Linux, fs/binfmt_elf.c, `fill_files_note`).
+const FILE_TABLE: usize = 16;
+const FILE_ENTRY: usize = 24;
 /// Where `struct elf_prstatus` has the registers, eight bytes each.
 const REGISTERS: usize = 112;
 /// Registers that are kept, by their numbers: `rip`, `rsp`, `fs_base` and `gs_base` of x86-64, `sp` and `pc` of AArch64.
 const X86_64: (usize, &[usize]) = (27, &[16, 19, 21, 22]);
 const AARCH64: (usize, &[usize]) = (34, &[31, 32]);
 
-/// The notes that a redacted heap has, without contents.
-pub fn redacted(notes: Vec<NewNote>, machine: Machine) -> Vec<NewNote> {
+/// The notes that a redacted heap has, without contents, and with names passed through `rename`.
+pub fn redacted(
+    notes: Vec<NewNote>,
+    machine: Machine,
+    rename: &mut dyn FnMut(&str) -> String,
+) -> Vec<NewNote> {
     let kept = notes.into_iter().filter_map(|mut note| match (note.name.as_str(), note.kind) {
         ("CORE", NT_PRSTATUS) => {
             wipe_registers(&mut note.content, machine);
@@ -29,12 +38,28 @@ pub fn redacted(notes: Vec<NewNote>, machine: Machine) -> Vec<NewNote> {
         }
         ("CORE", NT_PRPSINFO) => {
             note.content.get_mut(ARGUMENTS)?.fill(0);
+            rename_texts(note.content.get_mut(PROCESS_NAME)?, rename);
             Some(note)
         }
-        ("CORE", NT_AUXV | NT_SIGINFO | NT_FILE) | ("LINUX", NT_ARM_TLS) => Some(note),
+        ("CORE", NT_FILE) => {
+            let count = usize::try_from(u64::from_le_bytes(*note.content.first_chunk()?)).ok()?;
+            let paths = count.checked_mul(FILE_ENTRY)?.checked_add(FILE_TABLE)?;
+            rename_texts(note.content.get_mut(paths..)?, rename);
+            Some(note)
+        }
+        ("CORE", NT_AUXV | NT_SIGINFO) | ("LINUX", NT_ARM_TLS) => Some(note),
         _ => None,
     });
     kept.collect()
+}
+
+/// Replaces each text that ends in a zero by another of the same length.
+fn rename_texts(bytes: &mut [u8], rename: &mut dyn FnMut(&str) -> String) {
+    for text in bytes.split_mut(|&byte| byte == 0) {
+        let renamed = rename(&String::from_utf8_lossy(text)).into_bytes();
+        let padded = renamed.into_iter().chain(std::iter::repeat(b'a'));
+        text.iter_mut().zip(padded).for_each(|(byte, new)| *byte = new);
+    }
 }
 
 fn wipe_registers(status: &mut [u8], machine: Machine) {
@@ -68,7 +93,7 @@ mod tests {
             note("LINUX", 0x202, secret.clone()),
             note("CORE", NT_AUXV, secret),
         ];
-        let kept = redacted(notes, Machine::X86_64);
+        let kept = redacted(notes, Machine::X86_64, &mut str::to_owned);
         assert_eq!(
             kept.iter().map(|note| note.kind).collect::<Vec<_>>(),
             [NT_PRSTATUS, NT_PRPSINFO, NT_AUXV]
