@@ -64,15 +64,18 @@ pub fn is_type(runtime: &Runtime<'_>, candidate: Address) -> bool {
     if ready { inherits(runtime, candidate, runtime.landmarks.object_type) } else { unfinished() }
 }
 
-/// Whether `ancestor` is `type_` or one of its bases.
+/// Whether `ancestor` is `type_` or one of its bases. What is looked at may be anything, so it is not recorded as read:
+/// whatever turns out to be a type is read as one.
 fn inherits(runtime: &Runtime<'_>, type_: Address, ancestor: Address) -> bool {
     let mut current = type_;
     for _ in 0..MAX_BASES {
         if current == ancestor {
             return true;
         }
-        match runtime.space.field(current, runtime.layouts.type_.base) {
-            Ok(base) if base != 0 && base.is_multiple_of(8) => current = base,
+        let base = current.wrapping_add(u64::from(runtime.layouts.type_.base.offset));
+        let base = runtime.space.peek(base, 8).ok().and_then(|bytes| bytes.first_chunk());
+        match base.map(|bytes| u64::from_le_bytes(*bytes)) {
+            Some(base) if base != 0 && base.is_multiple_of(8) => current = base,
             _ => return false,
         }
     }

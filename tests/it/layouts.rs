@@ -62,7 +62,7 @@ fn untold(core: &Path) -> (tempfile::TempDir, PathBuf) {
     changed(core, forget)
 }
 
-fn forget(core: &mut Vec<u8>) {
+fn forget(core: &mut [u8]) {
     for at in own_notes(core) {
         core[at] ^= 0x20;
     }

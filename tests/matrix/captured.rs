@@ -68,7 +68,7 @@ pub fn trials(root: &Path) -> Vec<Trial> {
 }
 
 /// Cells and executables that `fixtures/interpreters.py` lists.
-fn interpreters(root: &Path) -> Vec<(String, PathBuf)> {
+pub fn interpreters(root: &Path) -> Vec<(String, PathBuf)> {
     let listed = Command::new("python3").arg(root.join("fixtures/interpreters.py")).output();
     let text = listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     let line =

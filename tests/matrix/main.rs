@@ -13,6 +13,7 @@ mod embedded;
 mod oracle;
 mod partial;
 mod proofs;
+mod redacted;
 mod saved;
 mod sources;
 mod untold;
@@ -26,8 +27,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use without::Files;
 
-/// Scenarios whose live cores are saved too: those with most types, and with garbage.
-const SAVED: [&str; 3] = ["service", "stdlib", "garbage"];
+/// Scenarios whose live cores are saved too: that with most types of its own.
+const SAVED: [&str; 1] = ["service"];
 /// Minors the live matrix is for.
 const MINORS: [&str; 8] = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15"];
 
@@ -37,6 +38,7 @@ fn main() {
     let mut trials = Vec::new();
     for directory in directories(&root.join("fixtures/cores")) {
         trials.extend(trial_of_saved(directory.clone()));
+        trials.extend(trial_of_redacted(directory.clone()));
         trials.extend(trial("fixture", directory));
     }
     let temporary = tempfile::tempdir().expect("a temporary directory");
@@ -75,9 +77,15 @@ fn main() {
     trials.extend(debug_files::trials());
     trials.extend(embedded::trials());
     // Looking for interpreters takes a moment, which other trials need not wait for.
-    let wanted = arguments.filter.as_deref().is_none_or(|filter| filter.contains("capture"));
-    if wanted && !arguments.list && !document::is_update() {
+    let wanted = |kind: &str| {
+        let asked = arguments.filter.as_deref().is_none_or(|filter| filter.contains(kind));
+        asked && !arguments.list && !document::is_update()
+    };
+    if wanted("capture") {
         trials.extend(captured::trials(root));
+    }
+    if wanted("secrets") {
+        trials.extend(redacted::trials(root));
     }
     trials.push(document::trial(root));
     let conclusion = libtest_mimic::run(&arguments, trials);
@@ -154,6 +162,15 @@ fn trial_of_containers(directory: PathBuf) -> Option<Trial> {
             containers::prove(&directory.join("core"), &search(&origin)).map_err(Into::into)
         })
     })
+}
+
+/// The trial of a redacted heap of a core; `None` for a directory that holds none.
+fn trial_of_redacted(directory: PathBuf) -> Option<Trial> {
+    let origin = Origin::of(&directory)?;
+    Some(Trial::test(format!("redacted::{}", name_of(&directory)), move || {
+        let core = core_in(&directory).ok_or("no core file")?;
+        redacted::prove(&core, &origin).map_err(Into::into)
+    }))
 }
 
 /// The trial of every source of layouts, for one core of each cell: that with most types, or, of a cell that differs from

@@ -1,6 +1,7 @@
 //! What a saved heap answers: the very same documents as its core, with no other file present.
 
 use crate::cells::Origin;
+use serde_json::Value;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -31,11 +32,7 @@ const QUESTIONS: [&[&str]; 18] = [
 pub fn prove(core: &Path, origin: &Origin) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let saved = folder.path().join("heap.core.zst");
-    let mut files: Vec<OsString> = Vec::new();
-    if let Some(root) = &origin.root {
-        files.extend(["--sysroot".into(), root.into()]);
-        files.extend(["--debug-dir".into(), root.join("usr/lib/debug").into()]);
-    }
+    let files = files_of(origin);
     let level = ["--level", "3", "-o"].map(OsString::from);
     let save: Vec<OsString> = [OsString::from("save"), core.into()]
         .into_iter()
@@ -50,7 +47,29 @@ pub fn prove(core: &Path, origin: &Origin) -> Result<(), String> {
             return Err(format!("{question:?}: {}", first_difference(&of_core, &of_saved)));
         }
     }
-    dumped_alike(core, &files, &saved, folder.path())
+    dumped_alike(core, &files, &saved, folder.path())?;
+    let layouts =
+        |of: &Path, files: &[OsString]| run(&["dev".into(), "layouts".into(), of.into()], files).stdout;
+    match layouts(core, &files) == layouts(&saved, &[]) {
+        true => Ok(()),
+        false => Err("dev layouts differs".to_owned()),
+    }
+}
+
+/// Options that name the files of a core.
+pub fn files_of(origin: &Origin) -> Vec<OsString> {
+    let mut files: Vec<OsString> = Vec::new();
+    if let Some(root) = &origin.root {
+        files.extend(["--sysroot".into(), root.into()]);
+        files.extend(["--debug-dir".into(), root.join("usr/lib/debug").into()]);
+    }
+    files
+}
+
+/// The document that answers a question, as JSON.
+pub fn document(question: &[&str], core: &Path, files: &[OsString]) -> Result<Value, String> {
+    let text = answer(question, core, files)?;
+    serde_json::from_str(&text).map_err(|error| format!("{question:?}: {error}: {text}"))
 }
 
 /// The document that answers a question, without the name of the core; what it says if there is none.
@@ -65,8 +84,8 @@ fn answer(question: &[&str], core: &Path, files: &[OsString]) -> Result<String, 
     Ok(text.replace(&core.display().to_string(), "@"))
 }
 
-/// Everything that was decoded is the same, byte by byte, and so is the layout table.
-fn dumped_alike(core: &Path, files: &[OsString], saved: &Path, folder: &Path) -> Result<(), String> {
+/// Everything that was decoded is the same, byte by byte.
+pub fn dumped_alike(core: &Path, files: &[OsString], saved: &Path, folder: &Path) -> Result<(), String> {
     let dump = |of: &Path, files: &[OsString], prefix: &str| {
         let arguments = ["dev".into(), "dump".into(), of.into(), folder.join(prefix).into()];
         succeeded(&run(&arguments, files), &arguments)
@@ -80,20 +99,15 @@ fn dumped_alike(core: &Path, files: &[OsString], saved: &Path, folder: &Path) ->
             return Err(format!("dev dump: {kind} differs, or cannot be read"));
         }
     }
-    let layouts =
-        |of: &Path, files: &[OsString]| run(&["dev".into(), "layouts".into(), of.into()], files).stdout;
-    match layouts(core, files) == layouts(saved, &[]) {
-        true => Ok(()),
-        false => Err("dev layouts differs".to_owned()),
-    }
+    Ok(())
 }
 
-fn run(arguments: &[OsString], more: &[OsString]) -> Output {
+pub fn run(arguments: &[OsString], more: &[OsString]) -> Output {
     let program: PathBuf = env!("CARGO_BIN_EXE_exuvia").into();
     Command::new(program).args(arguments).args(more).output().expect("exuvia runs")
 }
 
-fn succeeded(output: &Output, arguments: &[OsString]) -> Result<(), String> {
+pub fn succeeded(output: &Output, arguments: &[OsString]) -> Result<(), String> {
     match output.status.success() {
         true => Ok(()),
         false => Err(format!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr))),

@@ -65,7 +65,7 @@ fn rename(inputs: &Inputs, runtime: &Runtime<'_>, names: &Names) -> Renaming {
     };
     let (standard, own): (Vec<_>, Vec<_>) =
         strings.iter().partition(|(address, _)| standard::is_in_standard_file(inputs, runtime, *address));
-    standard.iter().map(|string| read(string)).for_each(|(_, name)| pseudonyms.keep(&name));
+    standard.into_iter().map(read).for_each(|(_, name)| pseudonyms.keep(&name));
 
     let mut edits = Vec::new();
     let mut kept: Vec<Address> = names.kept.iter().copied().collect();
@@ -79,7 +79,7 @@ fn rename(inputs: &Inputs, runtime: &Runtime<'_>, names: &Names) -> Renaming {
             edits.push((place.address, bytes.collect()));
         }
     }
-    for (address, old) in own.iter().map(|string| read(string)) {
+    for (address, old) in own.into_iter().map(read) {
         let mut new = pseudonyms.rename(&old).into_bytes();
         new.resize(old.len(), b'a');
         edits.push((address, new));

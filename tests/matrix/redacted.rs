@@ -1,0 +1,151 @@
+//! What a redacted heap answers, and what is not in it.
+//!
+//! Structure is the same as that of the core, byte by byte of what is decoded. That nothing else is left is shown with
+//! `fixtures/programs/secrets.py`, which plants secrets wherever a process may have them.
+
+use crate::cells::Origin;
+use crate::saved::{document, dumped_alike, files_of, run, succeeded};
+use libtest_mimic::Trial;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What is asked of both; the answers name no contents.
+const QUESTIONS: [&[&str]; 7] = [
+    &["types", "@", "--limit", "100000"],
+    &["types", "@", "--garbage"],
+    &["cycles", "@"],
+    &["suspects", "@"],
+    &["objects", "@", "dict"],
+    &["referents", "@", "function"],
+    &["paths", "@", "type"],
+];
+/// Secrets that must be in the core for the proof to mean anything.
+const LEAST_SECRETS: usize = 1000;
+
+/// A redacted heap of a core has its structure.
+pub fn prove(core: &Path, origin: &Origin) -> Result<(), String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let files = files_of(origin);
+    for what in ["values", "names"] {
+        let saved = folder.path().join(format!("{what}.core.zst"));
+        save(core, &saved, what, &files)?;
+        dumped_alike(core, &files, &saved, folder.path())?;
+        for question in QUESTIONS.iter().filter(|_| what == "values") {
+            let (of_core, of_saved) = (document(question, core, &files)?, document(question, &saved, &[])?);
+            for part in ["result", "coverage"] {
+                if of_core[part] != of_saved[part] {
+                    return Err(format!("{question:?}: the {part} of the redacted heap differs"));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn save(core: &Path, saved: &Path, what: &str, files: &[OsString]) -> Result<(), String> {
+    let redact = format!("--redact={what}");
+    let arguments = [
+        "save".into(),
+        core.into(),
+        "-o".into(),
+        saved.into(),
+        "--level".into(),
+        "3".into(),
+        OsString::from(redact),
+    ];
+    succeeded(&run(&arguments, files), &arguments)
+}
+
+/// A trial for each interpreter that can be run here: none of its secrets is left.
+pub fn trials(root: &Path) -> Vec<Trial> {
+    let runnable = |(_, path): &(String, PathBuf)| {
+        let output = Command::new(path).args(["-c", "import ctypes, mmap, array"]).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    // `core(5)`: a pattern may lead elsewhere, or to a program.
+    let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap_or_default();
+    let written_here = !pattern.starts_with('|') && !pattern.contains('/');
+    let found: Vec<_> = crate::captured::interpreters(root).into_iter().filter(runnable).collect();
+    if found.is_empty() || !written_here {
+        return vec![Trial::test("secrets", || Ok(())).with_ignored_flag(true)];
+    }
+    let trial = |(cell, path): (String, PathBuf)| {
+        let program = root.join("fixtures/programs/secrets.py");
+        Trial::test(format!("secrets::{cell}"), move || secrets_are_gone(&path, &program).map_err(Into::into))
+    };
+    found.into_iter().map(trial).collect()
+}
+
+fn secrets_are_gone(interpreter: &Path, program: &Path) -> Result<(), String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let prefix = folder.path().join("planted");
+    // The core is the kernel's, in the working directory.
+    let run = Command::new("sh")
+        .args(["-c", "ulimit -c unlimited; exec \"$@\"", "sh"])
+        .arg(interpreter)
+        .args(["-S", "-s", "-B"])
+        .args([program, &prefix])
+        .current_dir(folder.path())
+        .output()
+        .map_err(|error| error.to_string())?;
+    let written = std::fs::read_dir(folder.path()).map_err(|error| error.to_string())?.flatten();
+    let mut written = written.filter(|entry| entry.file_name().to_string_lossy().starts_with("core"));
+    let core = written.next().map(|entry| entry.path());
+    let core =
+        core.ok_or_else(|| format!("no core was written; {}", String::from_utf8_lossy(&run.stderr)))?;
+    let secrets = planted(&prefix, "secrets")?;
+    let names = planted(&prefix, "names")?;
+    let whole = std::fs::read(&core).map_err(|error| error.to_string())?;
+    let there = secrets.iter().filter(|(_, secret)| contains(&whole, secret)).count();
+    if there < LEAST_SECRETS || !names.iter().all(|(_, name)| contains(&whole, name)) {
+        return Err(format!("only {there} of {} secrets, or not all names, are in the core", secrets.len()));
+    }
+    drop(whole);
+    for what in ["values", "names"] {
+        let saved = folder.path().join(format!("{what}.core.zst"));
+        save(&core, &saved, what, &[])?;
+        dumped_alike(&core, &[], &saved, folder.path())?;
+        let stored = std::fs::read(&saved).map_err(|error| error.to_string())?;
+        let decoded = zstd::decode_all(&stored[..]).map_err(|error| error.to_string())?;
+        let left = |planted: &[(String, Vec<u8>)]| -> Vec<String> {
+            let found =
+                planted.iter().filter(|(_, text)| contains(&decoded, text) || contains(&stored, text));
+            found.map(|(place, _)| place.clone()).collect()
+        };
+        let (secrets_left, names_left) = (left(&secrets), left(&names));
+        if !secrets_left.is_empty() {
+            return Err(format!("--redact={what} leaves {secrets_left:?}"));
+        }
+        match what {
+            "values" if names_left.len() != names.len() => {
+                return Err(format!(
+                    "--redact=values lost names: of {}, {names_left:?} are left",
+                    names.len()
+                ));
+            }
+            "names" if !names_left.is_empty() => return Err(format!("--redact=names leaves {names_left:?}")),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// What was planted where.
+fn planted(prefix: &Path, kind: &str) -> Result<Vec<(String, Vec<u8>)>, String> {
+    let path = prefix.with_extension(format!("{kind}.json"));
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let listed: Vec<(String, String)> = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let bytes = |hex: &str| -> Option<Vec<u8>> {
+        let pairs = hex.as_bytes().as_chunks::<2>().0;
+        pairs.iter().map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+    };
+    let decoded = listed.into_iter().map(|(place, hex)| Some((place, bytes(&hex)?)));
+    decoded.collect::<Option<_>>().ok_or_else(|| format!("{}: no hexadecimal digits", path.display()))
+}
+
+/// Whether `needle` stands in `haystack`. The first eight bytes are enough to give a secret away.
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    let start = needle.get(..8).unwrap_or(needle);
+    memchr::memmem::find(haystack, start).is_some()
+}
