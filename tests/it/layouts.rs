@@ -59,7 +59,7 @@ fn is_saved(core: &Path) -> bool {
 
 /// The core without what was found out when it was saved: what other readers see, and all that a core has that was not saved.
 fn untold(core: &Path) -> (tempfile::TempDir, PathBuf) {
-    changed(core, forget)
+    changed(core, |core| forget(core))
 }
 
 fn forget(core: &mut [u8]) {

@@ -55,7 +55,7 @@ fn elsewhere(inputs: &Inputs, sysroot: &Path, own: bool) -> Vec<String> {
     let inside = sysroot.to_string_lossy().into_owned();
     let outside = |module: &&Module| match &module.status {
         ModuleStatus::Matched { path } => {
-            !path.to_string_lossy().starts_with(&inside) && !(own && *path == Path::new(&module.path))
+            !(path.to_string_lossy().starts_with(&inside) || (own && *path == Path::new(&module.path)))
         }
         ModuleStatus::NotElf | ModuleStatus::Unverified { .. } => false,
         ModuleStatus::Missing { .. } | ModuleStatus::Refused { .. } => true,
