@@ -3,7 +3,7 @@
 //! `docs/json-schema.md` describes it; a test holds the two together.
 
 use super::{Coverage, Hex, Report};
-use crate::corefile::{CoreMaker, Inputs};
+use crate::corefile::{CoreMaker, Inputs, Redaction};
 use crate::cpython::Runtime;
 use serde::Serialize;
 
@@ -58,6 +58,8 @@ pub struct CoreIdentity {
     pub bytes: u64,
     /// `kernel`, `gcore`, `capture` or `unknown`.
     pub written_by: &'static str,
+    /// What was overwritten when the heap was saved: `values` or `names` (those too); `null` if nothing was.
+    pub redacted: Option<&'static str>,
     /// Process id, in the namespace of whoever wrote the core.
     pub pid: Option<i32>,
     /// Name of the process.
@@ -96,6 +98,10 @@ impl CoreIdentity {
             path: core.path().display().to_string(),
             repeatable: core.is_repeatable(),
             bytes: core.size(),
+            redacted: core.saved_from().and_then(|source| source.redacted).map(|redaction| match redaction {
+                Redaction::Values => "values",
+                Redaction::Names => "names",
+            }),
             written_by: match core.maker() {
                 CoreMaker::Kernel => "kernel",
                 CoreMaker::Gcore => "gcore",

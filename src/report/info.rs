@@ -310,6 +310,13 @@ impl InfoReport {
                 ),
             );
         }
+        match core.redacted {
+            Some("names") => {
+                page.pair("Redacted", "contents of objects, and names that are not Python's own")
+            }
+            Some(_) => page.pair("Redacted", "contents of objects, and their hashes; names are as they were"),
+            None => {}
+        }
         for source in &self.layout_sources {
             page.pair("Layouts from", source);
         }

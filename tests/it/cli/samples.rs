@@ -20,12 +20,14 @@ use exuvia::report::paths::{MergedLine, PathLine, PathStepLine, PathsReport};
 use exuvia::report::referrers::{
     CountRow, ReferenceLine, ReferencesReport, ReferentsReport, ReferrersReport,
 };
+use exuvia::report::saved::{SavedReport, SavedSizes};
 use exuvia::report::show::{ShowReport, ShowRow};
 use exuvia::report::suspects::{SuspectRow, SuspectsReport};
 use exuvia::report::threads::{ExceptionLine, FrameRow, LocalRow, OtherThread, PythonThread, ThreadsReport};
 use exuvia::report::types::{CountsRow, Rest, TypeRow, TypeSelection, TypesReport};
 use exuvia::report::{CoreIdentity, Envelope, Hex, Page, Report, Signal};
 use serde_json::Value;
+use std::path::Path;
 
 /// Commands with their documents.
 pub fn documents() -> Vec<(&'static str, Value)> {
@@ -43,12 +45,18 @@ pub fn documents() -> Vec<(&'static str, Value)> {
         ("cycles", document(&cycles())),
         ("suspects", document(&suspects())),
         ("capture", document(&captured())),
+        ("save", document(&saved())),
     ]
 }
 
 fn document<R: Report>(report: &R) -> Value {
     let text = Envelope::new(&core(), &coverage(), report).to_json().expect("serialisable");
     serde_json::from_str(&text).expect("JSON")
+}
+
+fn saved() -> SavedReport {
+    let sizes = SavedSizes { kept: 1, left_out: 1, uncompressed: 1, written: 1 };
+    SavedReport::new(Path::new("heap.core.zst"), sizes, 1)
 }
 
 fn captured() -> CapturedReport {
@@ -77,6 +85,7 @@ fn core() -> CoreIdentity {
         repeatable: true,
         bytes: 1,
         written_by: "kernel",
+        redacted: Some("values"),
         pid: Some(1),
         process: Some(text("python3")),
         command_line: Some(text("python3 app.py")),
