@@ -71,7 +71,9 @@ fn rename(inputs: &Inputs, runtime: &Runtime<'_>, names: &Names) -> Renaming {
     let mut kept: Vec<Address> = names.kept.iter().copied().collect();
     kept.sort_unstable();
     for name in kept {
-        let (Some(old), Ok(place)) = (text(&name), str_text(runtime, name)) else { continue };
+        // What is no str must not be read as one: that would keep words of its neighbour.
+        let Some(old) = text(&name) else { continue };
+        let Ok(place) = str_text(runtime, name) else { continue };
         let new = pseudonyms.rename(&old);
         if new != old {
             let width = if matches!(place.kind, 2 | 4) { place.kind as usize } else { 1 };
