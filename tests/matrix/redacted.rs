@@ -6,20 +6,23 @@
 use crate::cells::Origin;
 use crate::saved::{document, dumped_alike, files_of, run, succeeded};
 use libtest_mimic::Trial;
+use rustc_hash::FxHashSet;
+use serde_json::Value;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What is asked of both; the answers name no contents.
-const QUESTIONS: [&[&str]; 7] = [
+const QUESTIONS: [&[&str]; 6] = [
     &["types", "@", "--limit", "100000"],
     &["types", "@", "--garbage"],
     &["cycles", "@"],
-    &["suspects", "@"],
     &["objects", "@", "dict"],
     &["referents", "@", "function"],
     &["paths", "@", "type"],
 ];
+/// Committed cores of which a redacted heap does not have the very same objects (docs/saved-heaps.md, "Known differences").
+pub const DIFFERENT: [&str; 3] = ["3.11.2-aarch64-bare", "3.14.10-bare", "3.15.2-bare"];
 /// Secrets that must be in the core for the proof to mean anything.
 const LEAST_SECRETS: usize = 1000;
 
@@ -34,13 +37,32 @@ pub fn prove(core: &Path, origin: &Origin) -> Result<(), String> {
         for question in QUESTIONS.iter().filter(|_| what == "values") {
             let (of_core, of_saved) = (document(question, core, &files)?, document(question, &saved, &[])?);
             for part in ["result", "coverage"] {
-                if of_core[part] != of_saved[part] {
+                if without_keys(&of_core[part]) != without_keys(&of_saved[part]) {
                     return Err(format!("{question:?}: the {part} of the redacted heap differs"));
                 }
             }
         }
     }
     Ok(())
+}
+
+/// A document without what labels show of keys, which are contents: `['…']`.
+fn without_keys(value: &Value) -> Value {
+    match value {
+        Value::String(text) => {
+            let parts = text.split("['").enumerate();
+            let kept = parts.map(|(number, part)| match number {
+                0 => part,
+                _ => part.split_once("']").map_or("", |(_, rest)| rest),
+            });
+            Value::String(kept.collect())
+        }
+        Value::Array(items) => items.iter().map(without_keys).collect(),
+        Value::Object(members) => {
+            members.iter().map(|(key, value)| (key.clone(), without_keys(value))).collect()
+        }
+        other => other.clone(),
+    }
 }
 
 fn save(core: &Path, saved: &Path, what: &str, files: &[OsString]) -> Result<(), String> {
@@ -97,8 +119,8 @@ fn secrets_are_gone(interpreter: &Path, program: &Path) -> Result<(), String> {
     let secrets = planted(&prefix, "secrets")?;
     let names = planted(&prefix, "names")?;
     let whole = std::fs::read(&core).map_err(|error| error.to_string())?;
-    let there = secrets.iter().filter(|(_, secret)| contains(&whole, secret)).count();
-    if there < LEAST_SECRETS || !names.iter().all(|(_, name)| contains(&whole, name)) {
+    let there = left_in(&whole, &secrets).len();
+    if there < LEAST_SECRETS || left_in(&whole, &names).len() < names.len() {
         return Err(format!("only {there} of {} secrets, or not all names, are in the core", secrets.len()));
     }
     drop(whole);
@@ -108,10 +130,10 @@ fn secrets_are_gone(interpreter: &Path, program: &Path) -> Result<(), String> {
         dumped_alike(&core, &[], &saved, folder.path())?;
         let stored = std::fs::read(&saved).map_err(|error| error.to_string())?;
         let decoded = zstd::decode_all(&stored[..]).map_err(|error| error.to_string())?;
-        let left = |planted: &[(String, Vec<u8>)]| -> Vec<String> {
-            let found =
-                planted.iter().filter(|(_, text)| contains(&decoded, text) || contains(&stored, text));
-            found.map(|(place, _)| place.clone()).collect()
+        let left = |planted: &[(String, Vec<u8>)]| {
+            let mut left = left_in(&decoded, planted);
+            left.extend(left_in(&stored, planted));
+            left
         };
         let (secrets_left, names_left) = (left(&secrets), left(&names));
         if !secrets_left.is_empty() {
@@ -144,8 +166,20 @@ fn planted(prefix: &Path, kind: &str) -> Result<Vec<(String, Vec<u8>)>, String> 
     decoded.collect::<Option<_>>().ok_or_else(|| format!("{}: no hexadecimal digits", path.display()))
 }
 
-/// Whether `needle` stands in `haystack`. The first eight bytes are enough to give a secret away.
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    let start = needle.get(..8).unwrap_or(needle);
-    memchr::memmem::find(haystack, start).is_some()
+/// Which of the planted texts stand in `memory`, by their places. The first eight bytes are enough to give one away; all are
+/// looked for in one pass, as a core of a free-threaded build has a gigabyte.
+fn left_in(memory: &[u8], planted: &[(String, Vec<u8>)]) -> Vec<String> {
+    let start = |text: &[u8]| text.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+    let wanted: FxHashSet<u64> = planted.iter().filter_map(|(_, text)| start(text)).collect();
+    let filter: FxHashSet<u16> = wanted.iter().map(|&word| word as u16).collect();
+    let mut is_first = vec![false; 1 << 16];
+    filter.iter().for_each(|&low| is_first[usize::from(low)] = true);
+    let found: FxHashSet<u64> = memory
+        .windows(8)
+        .filter(|window| is_first[usize::from(u16::from_le_bytes([window[0], window[1]]))])
+        .filter_map(start)
+        .filter(|word| wanted.contains(word))
+        .collect();
+    let is_left = |text: &[u8]| start(text).is_none_or(|word| found.contains(&word));
+    planted.iter().filter(|(_, text)| is_left(text)).map(|(place, _)| place.clone()).collect()
 }
