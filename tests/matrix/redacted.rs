@@ -140,7 +140,7 @@ fn secrets_are_gone(interpreter: &Path, program: &Path) -> Result<(), String> {
             return Err(format!("--redact={what} leaves {secrets_left:?}"));
         }
         match what {
-            "values" if names_left.len() != names.len() => {
+            "values" if left_in(&decoded, &names).len() != names.len() => {
                 return Err(format!(
                     "--redact=values lost names: of {}, {names_left:?} are left",
                     names.len()
