@@ -14,6 +14,7 @@ mod labels;
 mod paths;
 mod python_path;
 mod referrers;
+mod retention;
 mod roots;
 mod split_counts;
 mod suspects;
@@ -28,6 +29,7 @@ pub use labels::{LabelShape, Labels};
 pub use paths::{HolderPath, MergedPaths, MergedStep, PathStep, PathsLimits, merged_paths, paths};
 pub use python_path::PathWriter;
 pub use referrers::{Direction, ReferenceCount, ReferenceRow, ReferencesAnswer, references};
+pub use retention::Retention;
 pub use roots::{Root, Roots};
 pub use suspects::{Confidence, Remedy, Suspect, SuspectKind, Suspects, retained_by_suspects, suspects};
 

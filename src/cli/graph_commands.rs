@@ -2,7 +2,7 @@
 
 use super::args::{Common, CoreArgument, TargetArguments};
 use super::session::{Opened, Session};
-use crate::analysis::{self, Direction, Heap, Holders, PathsLimits, Roots};
+use crate::analysis::{self, Direction, Heap, Holders, PathsLimits, Retention, Roots};
 use crate::cpython::Runtime;
 use crate::graph::NodeSet;
 use crate::heap::{Census, HeapGraph};
@@ -124,7 +124,8 @@ pub fn suspects(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()>
     session.progress.phase("looking for suspects");
     let mut found = analysis::suspects(heap, &roots, &garbage);
     session.progress.phase("measuring what each retains");
-    analysis::retained_by_suspects(heap, &roots, &mut found);
+    let retention = Retention::new(heap, &roots);
+    analysis::retained_by_suspects(heap, &roots, &retention, &mut found);
     let report = SuspectsReport::new(&census.objects, &found, common.limit.unwrap_or(SUSPECTS_LIMIT));
     session.finish(&report, common)
 }

@@ -51,7 +51,7 @@ pub fn run() -> Outcome {
         }
     };
     match execute(arguments) {
-        Ok(()) => Outcome::Done,
+        Ok(outcome) => outcome,
         Err(error) => {
             output::print_error(&error);
             Outcome::Failed
@@ -63,7 +63,7 @@ fn is_command(word: &Path) -> bool {
     Arguments::command().get_subcommands().any(|command| word.as_os_str() == command.get_name())
 }
 
-fn execute(arguments: Arguments) -> anyhow::Result<()> {
+fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
     let Arguments { words, common, command } = arguments;
     if matches!(command, Some(Command::Capture(_) | Command::Save(_))) {
         // Before there are other threads: they all must leave signals to the one that cleans up.
@@ -89,7 +89,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<()> {
             anyhow::bail!("no command is called {}; `exuvia --help` lists them all", word.display())
         }
     };
-    match command {
+    let done: anyhow::Result<()> = match command {
         Command::Overview(arguments) => commands::overview(&arguments, &common),
         Command::Info(arguments) => commands::info(&arguments, &common),
         Command::Types(arguments) => commands::types(&arguments, &common),
@@ -113,5 +113,6 @@ fn execute(arguments: Arguments) -> anyhow::Result<()> {
         Command::Dev(DevCommand::Layouts { core, output }) => {
             commands::dev_layouts(&core, output.as_deref(), &common)
         }
-    }
+    };
+    done.map(|()| Outcome::Done)
 }

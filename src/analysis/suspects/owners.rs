@@ -6,7 +6,7 @@
 use super::{Confidence, MIN_BYTES, MIN_SHARE, Remedy, Suspect, SuspectKind, Suspects, share, sort};
 use crate::analysis::python_path::PathWriter;
 use crate::analysis::roots::Root;
-use crate::analysis::{Heap, Holders, Roots, keeps_alive};
+use crate::analysis::{Heap, Holders, Retention, Roots};
 use crate::cpython::{RootKind, WalkKind};
 use crate::graph::DominatorTree;
 
@@ -21,20 +21,20 @@ const MAX_WAY: usize = 1000;
 const NONE: u32 = u32::MAX;
 
 /// Adds to every suspect what would be freed with it alone, and to the list what dominates much without a name.
-pub fn retained_by_suspects(heap: Heap<'_, '_>, roots: &Roots, suspects: &mut Suspects) {
-    let graph = &heap.graph.forward;
-    let backward = graph.transpose(keeps_alive);
-    let tree = DominatorTree::new(graph, &backward, &roots.set, keeps_alive);
-    drop(backward);
-    let retained = tree.retained(|node| heap.id(node).map_or(0, |id| heap.objects.size(id)));
-    let of = |node: u32| retained.get(node as usize).copied().unwrap_or(0);
+pub fn retained_by_suspects(
+    heap: Heap<'_, '_>,
+    roots: &Roots,
+    retention: &Retention,
+    suspects: &mut Suspects,
+) {
+    let of = |node: u32| retention.of(node);
     for suspect in &mut suspects.list {
         if let Some(id) = suspect.object {
             suspect.retained = Some(of(id.0));
         }
     }
     let known: Vec<u32> = suspects.list.iter().filter_map(|suspect| Some(suspect.object?.0)).collect();
-    let points = accumulation_points(heap, roots, &tree, &retained, suspects.heap_bytes, &known);
+    let points = accumulation_points(heap, roots, retention, suspects.heap_bytes, &known);
     if !points.is_empty() {
         let holders = Holders::search(heap, roots, None);
         let mut writer = PathWriter::new(heap);
@@ -63,13 +63,12 @@ pub fn retained_by_suspects(heap: Heap<'_, '_>, roots: &Roots, suspects: &mut Su
 fn accumulation_points(
     heap: Heap<'_, '_>,
     roots: &Roots,
-    tree: &DominatorTree,
-    retained: &[u64],
+    retention: &Retention,
     heap_bytes: u64,
     known: &[u32],
 ) -> Vec<u32> {
-    let of = |node: u32| retained.get(node as usize).copied().unwrap_or(0);
-    let heaviest = heaviest_children(tree, retained);
+    let (tree, of) = (retention.tree(), |node: u32| retention.of(node));
+    let heaviest = heaviest_children(retention);
     let mut points = Vec::new();
     for top in tree.top().filter(|&node| of(node) >= MIN_BYTES && share(of(node), heap_bytes) >= MIN_SHARE) {
         let mut point = top;
@@ -110,8 +109,8 @@ fn is_structure(heap: Heap<'_, '_>, roots: &Roots, tree: &DominatorTree, node: u
 }
 
 /// For every node the node below it that retains most.
-fn heaviest_children(tree: &DominatorTree, retained: &[u64]) -> Vec<u32> {
-    let of = |node: u32| retained.get(node as usize).copied().unwrap_or(0);
+fn heaviest_children(retention: &Retention) -> Vec<u32> {
+    let (tree, of) = (retention.tree(), |node: u32| retention.of(node));
     let mut heaviest = vec![NONE; tree.nodes()];
     for &node in tree.order() {
         if let Some(slot) = tree.idom(node).and_then(|above| heaviest.get_mut(above as usize))

@@ -1,8 +1,8 @@
 //! Every command's way through the library, from an opened core to the text and the document, on whatever it leads to.
 
 use crate::analysis::{
-    Direction, Heap, Holders, InstanceFilter, PathsLimits, Roots, Selection, collect, cycles, histogram,
-    instances, merged_paths, paths, references, retained_by_suspects, suspects,
+    Direction, Heap, Holders, InstanceFilter, PathsLimits, Retention, Roots, Selection, collect, cycles,
+    histogram, instances, merged_paths, paths, references, retained_by_suspects, suspects,
 };
 use crate::corefile::{Address, Inputs};
 use crate::cpython::{Outline, Runtime, Values};
@@ -147,7 +147,7 @@ fn held(whole: &Whole<'_, '_>, told: &Told, chosen: &[Address], threads: &Thread
     told.written(&OverviewReport::new(runtime, &told.identity, parts));
     let by_module = TypeOptions { by_module: true, ..options };
     told.written(&TypesReport::new(runtime, &counted, selection, by_module, |_| true));
-    retained_by_suspects(heap, &roots, &mut found);
+    retained_by_suspects(heap, &roots, &Retention::new(heap, &roots), &mut found);
     told.written(&SuspectsReport::new(objects, &found, LIMIT));
     told.written(&CyclesReport::new(objects, &garbage, &cycles(heap, &garbage), LIMIT));
     let roots = Roots::find(heap, &garbage);

@@ -1,0 +1,47 @@
+//! What every live object keeps alive alone.
+//!
+//! Knows dominance from all roots, and sizes; refuses to say why something is held and whether it should be. Garbage is in
+//! no root's reach, hence in no answer of this file: it keeps nothing alive.
+
+use super::{Heap, Roots, keeps_alive};
+use crate::graph::DominatorTree;
+use crate::heap::ObjectId;
+
+/// The dominator tree of the live heap, and the bytes that each object retains.
+#[derive(Clone, Debug)]
+pub struct Retention {
+    tree: DominatorTree,
+    retained: Vec<u64>,
+}
+
+impl Retention {
+    /// Measures the heap. `roots` are all roots ([`Roots::find`]): with fewer, what only the others reach counts as nobody's.
+    pub fn new(heap: Heap<'_, '_>, roots: &Roots) -> Self {
+        let graph = &heap.graph.forward;
+        let backward = graph.transpose(keeps_alive);
+        let tree = DominatorTree::new(graph, &backward, &roots.set, keeps_alive);
+        drop(backward);
+        let retained = tree.retained(|node| heap.id(node).map_or(0, |id| heap.objects.size(id)));
+        Self { tree, retained }
+    }
+
+    /// Bytes that would be freed with an object alone, its own included; 0 of what no root reaches.
+    pub fn bytes(&self, id: ObjectId) -> u64 {
+        self.of(id.0)
+    }
+
+    /// The same by node.
+    pub fn of(&self, node: u32) -> u64 {
+        self.retained.get(node as usize).copied().unwrap_or(0)
+    }
+
+    /// The column: retained bytes by node.
+    pub fn column(&self) -> &[u64] {
+        &self.retained
+    }
+
+    /// Who dominates whom.
+    pub fn tree(&self) -> &DominatorTree {
+        &self.tree
+    }
+}
