@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use crate::corefile::{CoreLayout, Machine, NewNote, NewSegment};
+use crate::corefile::{CoreLayout, Machine, NewNote, NewSegment, linux};
 use copy::{Memory, Piece, Tally, Workers};
 use mappings::{Details, Mapping, parse_maps, parse_smaps};
 use notes::Facts;
@@ -165,7 +165,7 @@ impl Target {
             }
         }
         let notes = self.notes(&registers, &auxv, &mappings)?;
-        let pages = PageMap::open(pid, notes::page_size(&auxv));
+        let pages = PageMap::open(pid, linux::page_size(&linux::auxv(&auxv)));
         let plan =
             plan(&mappings, details, &|mapping, wanted| pages.runs(mapping.start, mapping.end, wanted));
         let pieces = self.pieces(&plan, &notes);
@@ -205,7 +205,7 @@ impl Target {
         let threads: Vec<_> =
             process::threads(self.pid)?.into_iter().map(|tid| (tid, registers.clone())).collect();
         let notes = self.notes(&threads, &auxv, &mappings)?;
-        let pages = PageMap::open(self.pid, notes::page_size(&auxv));
+        let pages = PageMap::open(self.pid, linux::page_size(&linux::auxv(&auxv)));
         let plan =
             plan(&mappings, details, &|mapping, wanted| pages.runs(mapping.start, mapping.end, wanted));
         workers.prepare(&pages, &self.pieces(&plan, &notes), into, process::available_memory() / 2)

@@ -5,22 +5,15 @@ use nix::libc::user_regs_struct;
 
 use super::mappings::Mapping;
 use super::process::{Stat, Status};
+use crate::corefile::linux::{
+    NT_AUXV, NT_FILE, NT_PRPSINFO, NT_PRSTATUS, PRPSINFO_ARGUMENTS, PRPSINFO_NAME, PRSTATUS_REGISTERS,
+    PRSTATUS_TID, auxv, page_size,
+};
 use crate::corefile::{CAPTURE_NOTE, Machine, NewNote};
 
-/// Note types (Linux, include/uapi/linux/elf.h).
-const NT_PRSTATUS: u32 = 1;
-const NT_PRPSINFO: u32 = 3;
-const NT_AUXV: u32 = 6;
-const NT_FILE: u32 = 0x4649_4c45;
-/// `AT_PAGESZ` (Linux, include/uapi/linux/auxvec.h).
-const AT_PAGESZ: u64 = 6;
-/// The page of x86-64, and the usual one of AArch64.
-const USUAL_PAGE: u64 = 4096;
-/// The largest page of a supported machine.
-const MOST_PAGE: u64 = 64 << 10;
 /// Bytes of a process' name and of its arguments in `NT_PRPSINFO`, the final zero included.
-const NAME: usize = 16;
-const ARGUMENTS: usize = 80;
+const NAME: usize = PRPSINFO_NAME.end - PRPSINFO_NAME.start;
+const ARGUMENTS: usize = PRPSINFO_ARGUMENTS.end - PRPSINFO_ARGUMENTS.start;
 
 /// What the notes are made of.
 #[derive(Debug)]
@@ -48,7 +41,7 @@ pub(super) fn notes(facts: &Facts<'_>) -> Vec<NewNote> {
     let mut notes: Vec<NewNote> = threads.next().into_iter().collect();
     notes.push(core(NT_PRPSINFO, prpsinfo(facts)));
     notes.push(core(NT_AUXV, facts.auxv.to_vec()));
-    notes.push(core(NT_FILE, files(facts.mappings, facts.root, page_size(facts.auxv))));
+    notes.push(core(NT_FILE, files(facts.mappings, facts.root, page_size(&auxv(facts.auxv)))));
     notes.push(NewNote { name: name.to_owned(), kind, content: Vec::new() });
     notes.extend(threads);
     notes
@@ -89,13 +82,11 @@ pub(super) fn register_words(registers: &user_regs_struct) -> Vec<u64> {
 
 /// `struct elf_prstatus`. No signal is being delivered to the thread, and its times are not told.
 fn prstatus(tid: i32, stat: &Stat, registers: &[u64]) -> Vec<u8> {
-    const TID: usize = 32;
-    const REGISTERS: usize = 112;
-    let mut content = vec![0; TID];
+    let mut content = vec![0; PRSTATUS_TID];
     for number in [tid, stat.parent, stat.group, stat.session] {
         content.extend(number.to_le_bytes());
     }
-    content.resize(REGISTERS, 0);
+    content.resize(PRSTATUS_REGISTERS, 0);
     content.extend(registers.iter().flat_map(|word| word.to_le_bytes()));
     // `pr_fpvalid`, and what aligns the struct.
     content.resize(content.len() + 8, 0);
@@ -154,27 +145,15 @@ pub(super) fn seen_below<'a>(path: &'a [u8], root: &[u8]) -> &'a [u8] {
     path.strip_prefix(root).filter(|rest| rest.starts_with(b"/")).unwrap_or(path)
 }
 
-/// The process' page size, by its auxiliary vector.
-pub(super) fn page_size(auxv: &[u8]) -> u64 {
-    let (pairs, _) = auxv.as_chunks::<16>();
-    let words = pairs.iter().map(|pair| {
-        let (kind, value) = pair.split_at(8);
-        let word = |bytes: &[u8]| bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        (word(kind), word(value))
-    });
-    let told = words.into_iter().find(|&(kind, _)| kind == AT_PAGESZ).map(|(_, value)| value);
-    told.filter(|size| size.is_power_of_two() && (USUAL_PAGE..=MOST_PAGE).contains(size))
-        .unwrap_or(USUAL_PAGE)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::mappings::parse_maps;
     use super::*;
+    use crate::corefile::linux::AT_PAGESZ;
     use crate::corefile::{CoreLayout, CoreMaker, Inputs, NewSegment, SearchOptions};
     use std::io::Write;
 
-    fn auxv(pairs: &[(u64, u64)]) -> Vec<u8> {
+    fn auxv_of(pairs: &[(u64, u64)]) -> Vec<u8> {
         pairs.iter().flat_map(|(kind, value)| [kind.to_le_bytes(), value.to_le_bytes()].concat()).collect()
     }
 
@@ -195,7 +174,7 @@ mod tests {
             status: &Status { user: 1000, ..Status::default() },
             arguments: b"a\0-c\0x y\0",
             threads: &[],
-            auxv: &auxv(&[(3, 0x1040), (AT_PAGESZ, 4096), (0, 0)]),
+            auxv: &auxv_of(&[(3, 0x1040), (AT_PAGESZ, 4096), (0, 0)]),
             mappings: &mappings,
             root: b"/jail",
         };
@@ -246,15 +225,6 @@ mod tests {
         };
         let content = prpsinfo(&facts);
         assert_eq!((content.len(), content.last()), (136, Some(&0)));
-    }
-
-    #[test]
-    fn the_page_size_is_believed_if_it_is_one() {
-        assert_eq!(page_size(&auxv(&[(AT_PAGESZ, 65536)])), 65536);
-        for odd in [0, 1, 4097, 1 << 40] {
-            assert_eq!(page_size(&auxv(&[(AT_PAGESZ, odd)])), 4096);
-        }
-        assert_eq!(page_size(b"short"), 4096);
     }
 
     #[test]

@@ -17,8 +17,9 @@ use serde::{Deserialize, Serialize};
 use super::Address;
 use super::core_source::{self, CoreSource, Damage};
 use super::error::CoreError;
+use super::linux::{NT_PRPSINFO, NT_PRSTATUS};
 use super::mapped_file::MappedFile;
-use super::notes::{self, NoteReader};
+use super::notes::NoteReader;
 use super::saved::{NOTE_OWNER, NOTE_SOURCE, Source};
 
 /// Size of `Elf64_Ehdr`.
@@ -419,8 +420,8 @@ fn maker(headers: &ElfHeaders, ranges: &[NoteRange], file: &[u8]) -> CoreMaker {
     let memory = headers.loads().filter(|load| load.p_filesz > 0).map(|load| load.p_offset).min();
     let notes_first = ranges.first().zip(memory).is_some_and(|(range, memory)| range.offset <= memory);
     match first {
-        Some(notes::NT_PRSTATUS) if notes_first => CoreMaker::Kernel,
-        Some(notes::NT_PRPSINFO) if !notes_first => CoreMaker::Gcore,
+        Some(NT_PRSTATUS) if notes_first => CoreMaker::Kernel,
+        Some(NT_PRPSINFO) if !notes_first => CoreMaker::Gcore,
         _ => CoreMaker::Unknown,
     }
 }

@@ -12,9 +12,10 @@ use super::elf::CoreFile;
 use super::error::CoreError;
 use super::kept::Kept;
 use super::link_map;
+use super::linux::{AT_ENTRY, AT_EXECFN, AT_PHDR, page_size};
 use super::mapped_file::MappedFile;
 use super::module_search::{self, SearchOptions};
-use super::modules::{LoadedFile, Module, PAGE, loaded_files};
+use super::modules::{LoadedFile, Module, loaded_files};
 use super::notes::{NoteReader, Notes};
 use super::read_log::Recorded;
 use super::saved::{self, MemoryFigures, NOTE_OWNER, SavedModule, Source};
@@ -22,13 +23,6 @@ use super::search_places::SearchPlaces;
 use super::splice;
 use super::writer::NewNote;
 
-/// Auxiliary vector types (Linux, include/uapi/linux/auxvec.h).
-const AT_PHDR: u64 = 3;
-const AT_PAGESZ: u64 = 6;
-const AT_ENTRY: u64 = 9;
-const AT_EXECFN: u64 = 31;
-/// The largest page of a supported machine.
-const MOST_PAGE: u64 = 64 << 10;
 /// Longest path read from the process' memory (`PATH_MAX`).
 const LONGEST_PATH: usize = 4096;
 /// How much larger than the bytes it is made of a module image may be, for the parts between them.
@@ -62,7 +56,7 @@ impl Inputs {
             return Ok(Inputs::of(core, notes, modules, SearchPlaces::default()));
         }
         let places = SearchPlaces::open(options, Some(core.machine()))?;
-        let page = page_size(&notes);
+        let page = page_size(&notes.auxv);
         let listed = match notes.files.as_slice() {
             [] => link_map::file_mappings(&notes, &memory, &places, page),
             files => files.to_vec(),
@@ -216,12 +210,6 @@ impl Inputs {
     pub fn module_image(&self, module: &Module) -> Option<Cow<'_, [u8]>> {
         image(&splice::address_space(&self.core, &[]), module)
     }
-}
-
-/// The process' page size: AArch64 kernels are built with pages of 4, 16 or 64 KiB.
-fn page_size(notes: &Notes) -> u64 {
-    let told = notes.auxv_value(AT_PAGESZ).filter(|size| size.is_power_of_two());
-    told.filter(|size| (PAGE..=MOST_PAGE).contains(size)).unwrap_or(PAGE)
 }
 
 fn image<'core>(core: &AddressSpace<'core>, module: &Module) -> Option<Cow<'core, [u8]>> {

@@ -13,13 +13,10 @@ use goblin::elf::program_header::{PT_DYNAMIC, PT_LOAD, PT_PHDR, ProgramHeader};
 use super::Address;
 use super::address_space::AddressSpace;
 use super::elf::ElfHeaders;
+use super::linux::{AT_EXECFN, AT_PHDR, AT_PHNUM};
 use super::notes::{FileMapping, Notes};
 use super::search_places::SearchPlaces;
 
-/// Auxiliary vector types (Linux, include/uapi/linux/auxvec.h).
-const AT_PHDR: u64 = 3;
-const AT_PHNUM: u64 = 5;
-const AT_EXECFN: u64 = 31;
 /// Size of `Elf64_Phdr`, and of an entry of the dynamic section.
 const PROGRAM_HEADER: u64 = 56;
 const DYNAMIC_ENTRY: u64 = 16;

@@ -17,6 +17,7 @@ mod image_layout;
 mod inputs;
 mod kept;
 mod link_map;
+pub(crate) mod linux;
 mod mapped_file;
 mod module_search;
 mod modules;

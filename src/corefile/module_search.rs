@@ -15,9 +15,10 @@ use super::address_space::AddressSpace;
 use super::build_id::BuildId;
 use super::debug_search::{self, DebugFile, DebugSource, debug_dirs};
 use super::elf::{ElfHeaders, clipped};
+use super::linux::PAGE;
 use super::mapped_file::MappedFile;
 use super::modules::{
-    HeadersInCore, LoadedFile, Module, ModuleStatus, PAGE, flags_of_page, load_bias, loads, memory_end,
+    HeadersInCore, LoadedFile, Module, ModuleStatus, flags_of_page, load_bias, loads, memory_end,
 };
 use super::relocated;
 use super::search_places::SearchPlaces;

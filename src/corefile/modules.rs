@@ -20,8 +20,6 @@ use super::saved::SavedFiles;
 
 /// What the kernel appends to the path of a file that is mapped and no longer has that name.
 const DELETED: &str = " (deleted)";
-/// The smallest page that a supported machine has.
-pub(super) const PAGE: u64 = 4096;
 /// Most `PT_LOAD`s of a module that are looked at; linkers write two to six.
 const MOST_LOADS: usize = 64;
 

@@ -5,16 +5,12 @@
 
 use super::Address;
 use super::elf::{CoreFile, Machine, clipped};
+use super::linux::{
+    FILE_ENTRY, FILE_TABLE, NT_ARM_TLS, NT_AUXV, NT_FILE, NT_PRPSINFO, NT_PRSTATUS, NT_SIGINFO,
+    PRPSINFO_ARGUMENTS, PRPSINFO_NAME, PRSTATUS_REGISTERS, PRSTATUS_TID, auxv, auxv_value,
+};
 use super::registers::Registers;
 use serde::{Deserialize, Serialize};
-
-/// Note types (Linux, include/uapi/linux/elf.h).
-pub(super) const NT_PRSTATUS: u32 = 1;
-pub(super) const NT_PRPSINFO: u32 = 3;
-const NT_AUXV: u32 = 6;
-const NT_SIGINFO: u32 = 0x5349_4749;
-const NT_FILE: u32 = 0x4649_4c45;
-const NT_ARM_TLS: u32 = 0x401;
 
 /// Size of a note's header: name size, content size, type.
 const NOTE_HEADER: usize = 12;
@@ -111,7 +107,7 @@ impl Notes {
 
     /// The value of an auxiliary vector entry, such as `AT_PHDR` (3) or `AT_ENTRY` (9).
     pub fn auxv_value(&self, kind: u64) -> Option<u64> {
-        self.auxv.iter().find(|(known, _)| *known == kind).map(|&(_, value)| value)
+        auxv_value(&self.auxv, kind)
     }
 
     /// Takes one note in; `None` if it is malformed.
@@ -144,12 +140,10 @@ impl Notes {
 /// `struct elf_prstatus` of 64-bit machines, which differ in the registers only (Linux, include/linux/elfcore.h).
 fn thread(machine: Machine, content: &[u8]) -> Option<ThreadNote> {
     const CURRENT_SIGNAL: usize = 12;
-    const TID: usize = 32;
-    const REGISTERS: usize = 112;
     Some(ThreadNote {
-        tid: i32_at(content, TID)?,
+        tid: i32_at(content, PRSTATUS_TID)?,
         signal: i32::from(i16::from_le_bytes(array_at(content, CURRENT_SIGNAL)?)),
-        registers: Registers::decode(machine, content.get(REGISTERS..)?)?,
+        registers: Registers::decode(machine, content.get(PRSTATUS_REGISTERS..)?)?,
     })
 }
 
@@ -158,14 +152,11 @@ fn process(content: &[u8]) -> Option<ProcessNote> {
     const STATE: usize = 1;
     const PID: usize = 24;
     const PPID: usize = 28;
-    const NAME: usize = 40;
-    const ARGUMENTS: usize = 56;
-    const END: usize = 136;
     Some(ProcessNote {
         pid: i32_at(content, PID)?,
         ppid: i32_at(content, PPID)?,
-        name: text(content.get(NAME..ARGUMENTS)?),
-        command_line: text(content.get(ARGUMENTS..END)?).trim_end().to_owned(),
+        name: text(content.get(PRPSINFO_NAME)?),
+        command_line: text(content.get(PRPSINFO_ARGUMENTS)?).trim_end().to_owned(),
         state: char::from(*content.get(STATE)?),
     })
 }
@@ -193,25 +184,17 @@ fn signal(content: &[u8]) -> Option<Option<SignalNote>> {
     }))
 }
 
-fn auxv(content: &[u8]) -> Vec<(u64, u64)> {
-    let pairs = content.as_chunks::<16>().0.iter();
-    let pairs = pairs.filter_map(|pair| Some((u64_at(pair, 0)?, u64_at(pair, 8)?)));
-    pairs.take_while(|&(kind, _)| kind != 0).collect()
-}
-
 /// `NT_FILE` (Linux, fs/binfmt_elf.c, `fill_files_note`): count, unit of the offsets, count triples
 /// (start, end, offset), then count paths. The unit is the page size in kernel cores and 1 in GDB's.
 /// Returns what could be read and whether that was all.
 fn files(content: &[u8]) -> Option<(Vec<FileMapping>, bool)> {
-    const TABLE: usize = 16;
-    const ENTRY: usize = 24;
     let count = usize::try_from(u64_at(content, 0)?).ok()?;
     let unit = u64_at(content, 8)?;
-    let paths_start = count.checked_mul(ENTRY)?.checked_add(TABLE)?;
-    let table = content.get(TABLE..paths_start)?;
+    let paths_start = count.checked_mul(FILE_ENTRY)?.checked_add(FILE_TABLE)?;
+    let table = content.get(FILE_TABLE..paths_start)?;
     let mut paths = content.get(paths_start..)?.split(|&byte| byte == 0);
     let mut mappings = Vec::with_capacity(count);
-    for entry in table.chunks_exact(ENTRY) {
+    for entry in table.chunks_exact(FILE_ENTRY) {
         let (start, end) = (u64_at(entry, 0)?, u64_at(entry, 8)?);
         let file_offset = u64_at(entry, 16)?.checked_mul(unit);
         let path = paths.next().filter(|path| !path.is_empty());

@@ -3,24 +3,12 @@
 //!
 //! Knows the notes whose layout is needed for that; drops all others, such as those of vector registers.
 
+use crate::corefile::linux::{
+    FILE_ENTRY, FILE_TABLE, NT_ARM_TLS, NT_AUXV, NT_FILE, NT_PRPSINFO, NT_PRSTATUS, NT_SIGINFO,
+    PRPSINFO_ARGUMENTS, PRPSINFO_NAME, PRSTATUS_REGISTERS,
+};
 use crate::corefile::{Machine, NewNote};
 
-/// Note types (Linux, include/uapi/linux/elf.h).
-const NT_PRSTATUS: u32 = 1;
-const NT_PRPSINFO: u32 = 3;
-const NT_AUXV: u32 = 6;
-const NT_SIGINFO: u32 = 0x5349_4749;
-const NT_FILE: u32 = 0x4649_4c45;
-const NT_ARM_TLS: u32 = 0x401;
-/// Where `struct elf_prpsinfo` has the arguments, and ends (Linux, include/linux/elfcore.h, 64 bit).
-const ARGUMENTS: std::ops::Range<usize> = 56..136;
-/// Where it has the name of the process.
-const PROCESS_NAME: std::ops::Range<usize> = 40..56;
-/// Where `NT_FILE` has its table, and the size of an entry; the paths follow (Linux, fs/binfmt_elf.c, `fill_files_note`).
-const FILE_TABLE: usize = 16;
-const FILE_ENTRY: usize = 24;
-/// Where `struct elf_prstatus` has the registers, eight bytes each.
-const REGISTERS: usize = 112;
 /// Registers that are kept, by their numbers: `rip`, `rsp`, `fs_base` and `gs_base` of x86-64, `sp` and `pc` of AArch64.
 const X86_64: (usize, &[usize]) = (27, &[16, 19, 21, 22]);
 const AARCH64: (usize, &[usize]) = (34, &[31, 32]);
@@ -37,8 +25,8 @@ pub fn redacted(
             Some(note)
         }
         ("CORE", NT_PRPSINFO) => {
-            note.content.get_mut(ARGUMENTS)?.fill(0);
-            rename_texts(note.content.get_mut(PROCESS_NAME)?, rename);
+            note.content.get_mut(PRPSINFO_ARGUMENTS)?.fill(0);
+            rename_texts(note.content.get_mut(PRPSINFO_NAME)?, rename);
             Some(note)
         }
         ("CORE", NT_FILE) => {
@@ -68,7 +56,7 @@ fn wipe_registers(status: &mut [u8], machine: Machine) {
         Machine::Aarch64 => AARCH64,
     };
     for number in (0..count).filter(|number| !kept.contains(number)) {
-        let start = REGISTERS + number * 8;
+        let start = PRSTATUS_REGISTERS + number * 8;
         if let Some(register) = status.get_mut(start..start + 8) {
             register.fill(0);
         }
@@ -98,10 +86,10 @@ mod tests {
             kept.iter().map(|note| note.kind).collect::<Vec<_>>(),
             [NT_PRSTATUS, NT_PRPSINFO, NT_AUXV]
         );
-        let registers = kept[0].content[REGISTERS..REGISTERS + 27 * 8].chunks(8);
+        let registers = kept[0].content[PRSTATUS_REGISTERS..PRSTATUS_REGISTERS + 27 * 8].chunks(8);
         let left: Vec<usize> =
             (0..).zip(registers).filter(|(_, word)| word[0] != 0).map(|(n, _)| n).collect();
         assert_eq!(left, [16, 19, 21, 22]);
-        assert!(kept[1].content[ARGUMENTS].iter().all(|&byte| byte == 0));
+        assert!(kept[1].content[PRPSINFO_ARGUMENTS].iter().all(|&byte| byte == 0));
     }
 }
