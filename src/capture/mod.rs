@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use crate::corefile::{CoreLayout, Machine, NewNote, NewSegment, linux};
+use crate::corefile::{CoreLayout, Machine, NewNote, NewSegment, Registers, linux};
 use copy::{Memory, Piece, Tally, Workers};
 use mappings::{Details, Mapping, parse_maps, parse_smaps};
 use notes::Facts;
@@ -201,7 +201,7 @@ impl Target {
         let mappings: Vec<Mapping> = details.iter().map(|details| details.mapping.clone()).collect();
         let auxv = process::read(self.pid, "auxv")?;
         // Of notes only the size matters here.
-        let registers = vec![0; notes::REGISTERS];
+        let registers = vec![0; Registers::count(self.machine)];
         let threads: Vec<_> =
             process::threads(self.pid)?.into_iter().map(|tid| (tid, registers.clone())).collect();
         let notes = self.notes(&threads, &auxv, &mappings)?;

@@ -56,13 +56,6 @@ pub(super) fn machine() -> Option<Machine> {
     }
 }
 
-/// General registers of a thread.
-#[cfg(target_arch = "x86_64")]
-pub(super) const REGISTERS: usize = 27;
-/// General registers of a thread.
-#[cfg(target_arch = "aarch64")]
-pub(super) const REGISTERS: usize = 34;
-
 /// Registers in the order of `struct user_regs_struct` (Linux, arch/x86/include/asm/user_64.h).
 #[cfg(target_arch = "x86_64")]
 pub(super) fn register_words(registers: &user_regs_struct) -> Vec<u64> {

@@ -19,9 +19,20 @@ const AARCH64: [&str; 34] = [
 /// The thread pointer of AArch64, which has a note of its own (`NT_ARM_TLS`).
 const TPIDR: &str = "tpidr_el0";
 
+/// Registers that say where a thread was and nothing of what it worked on.
+const POSITIONS: [&str; 6] = ["rip", "rsp", "fs_base", "gs_base", "sp", "pc"];
+
 /// Most bytes of a C library's `struct pthread`, which ends where the thread pointer of AArch64 points (glibc,
 /// sysdeps/aarch64/nptl/tls.h; musl, arch/aarch64/pthread_arch.h): less than 2.5 KiB in any release so far.
 const MOST_PTHREAD: u64 = 4096;
+
+/// The general registers of a machine, in the kernel's order.
+fn names(machine: Machine) -> &'static [&'static str] {
+    match machine {
+        Machine::X86_64 => &X86_64,
+        Machine::Aarch64 => &AARCH64,
+    }
+}
 
 /// General registers of one thread at the moment the core was taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,13 +44,25 @@ pub struct Registers {
 impl Registers {
     /// Decodes the register block that `bytes` begin with; `None` if they end before it does.
     pub(super) fn decode(machine: Machine, bytes: &[u8]) -> Option<Registers> {
-        let names: &[&'static str] = match machine {
-            Machine::X86_64 => &X86_64,
-            Machine::Aarch64 => &AARCH64,
-        };
+        let names = names(machine);
         let values = bytes.as_chunks::<8>().0.get(..names.len())?.iter();
         let values = values.map(|value| u64::from_le_bytes(*value));
         Some(Registers { machine, all: names.iter().copied().zip(values).collect() })
+    }
+
+    /// How many general registers a thread has on a machine.
+    pub(crate) fn count(machine: Machine) -> usize {
+        names(machine).len()
+    }
+
+    /// Zeroes the register block at the start of `bytes`, but for what tells where a thread was: the addresses of its code, of
+    /// its stack and of its thread-local storage.
+    pub(crate) fn wipe(machine: Machine, bytes: &mut [u8]) {
+        for (name, register) in names(machine).iter().zip(bytes.chunks_exact_mut(8)) {
+            if !POSITIONS.contains(name) {
+                register.fill(0);
+            }
+        }
     }
 
     /// Adds the content of an `NT_ARM_TLS` note; `None` if it is too short.

@@ -140,8 +140,7 @@ fn keep_module_data(inputs: &Inputs, runtime: &Runtime<'_>) {
 
 /// Records what a thread had on its stack.
 fn keep_stack(runtime: &Runtime<'_>, registers: &Registers) {
-    let Some(pointer) = registers.get("rsp").or_else(|| registers.get("sp")) else { return };
-    let top = pointer.saturating_sub(RED_ZONE);
+    let top = registers.stack_pointer().saturating_sub(RED_ZONE);
     let Some(piece) = runtime.space.piece_at(top).filter(|piece| piece.writable) else { return };
     let bytes = (piece.end() - top).min(MOST_STACK);
     runtime.space.record(top, usize::try_from(bytes).unwrap_or(0));

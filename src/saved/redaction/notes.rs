@@ -7,11 +7,7 @@ use crate::corefile::linux::{
     FILE_ENTRY, FILE_TABLE, NT_ARM_TLS, NT_AUXV, NT_FILE, NT_PRPSINFO, NT_PRSTATUS, NT_SIGINFO,
     PRPSINFO_ARGUMENTS, PRPSINFO_NAME, PRSTATUS_REGISTERS,
 };
-use crate::corefile::{Machine, NewNote};
-
-/// Registers that are kept, by their numbers: `rip`, `rsp`, `fs_base` and `gs_base` of x86-64, `sp` and `pc` of AArch64.
-const X86_64: (usize, &[usize]) = (27, &[16, 19, 21, 22]);
-const AARCH64: (usize, &[usize]) = (34, &[31, 32]);
+use crate::corefile::{Machine, NewNote, Registers};
 
 /// The notes that a redacted heap has, without contents, and with names passed through `rename`.
 pub fn redacted(
@@ -21,7 +17,7 @@ pub fn redacted(
 ) -> Vec<NewNote> {
     let kept = notes.into_iter().filter_map(|mut note| match (note.name.as_str(), note.kind) {
         ("CORE", NT_PRSTATUS) => {
-            wipe_registers(&mut note.content, machine);
+            Registers::wipe(machine, note.content.get_mut(PRSTATUS_REGISTERS..).unwrap_or_default());
             Some(note)
         }
         ("CORE", NT_PRPSINFO) => {
@@ -47,19 +43,6 @@ fn rename_texts(bytes: &mut [u8], rename: &mut dyn FnMut(&str) -> String) {
         let renamed = rename(&String::from_utf8_lossy(text)).into_bytes();
         let padded = renamed.into_iter().chain(std::iter::repeat(b'a'));
         text.iter_mut().zip(padded).for_each(|(byte, new)| *byte = new);
-    }
-}
-
-fn wipe_registers(status: &mut [u8], machine: Machine) {
-    let (count, kept) = match machine {
-        Machine::X86_64 => X86_64,
-        Machine::Aarch64 => AARCH64,
-    };
-    for number in (0..count).filter(|number| !kept.contains(number)) {
-        let start = PRSTATUS_REGISTERS + number * 8;
-        if let Some(register) = status.get_mut(start..start + 8) {
-            register.fill(0);
-        }
     }
 }
 
