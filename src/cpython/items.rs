@@ -218,7 +218,7 @@ pub fn text_equals(runtime: &Runtime<'_>, address: Address, wanted: &str) -> boo
 pub fn code_points(runtime: &Runtime<'_>, address: Address, max: usize) -> Option<Vec<u32>> {
     let text = str_text(runtime, address).ok()?;
     let length = usize::try_from(text.length).unwrap_or(usize::MAX).min(max);
-    let width = if matches!(text.kind, 2 | 4) { text.kind as usize } else { 1 };
+    let width = text.width();
     let bytes = runtime.space.payload(text.address, length.checked_mul(width)?).ok()?;
     Some(match width {
         1 => bytes.iter().map(|&byte| u32::from(byte)).collect(),

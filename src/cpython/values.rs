@@ -21,6 +21,23 @@ pub struct StrText {
     pub kind: u32,
 }
 
+impl StrText {
+    /// Bytes of each character; 1 also where `kind` is no such number, as in a str that has no characters yet (3.8 to 3.11,
+    /// `PyUnicode_WCHAR_KIND`).
+    pub fn width(&self) -> usize {
+        match self.kind {
+            2 => 2,
+            4 => 4,
+            _ => 1,
+        }
+    }
+
+    /// Bytes of all characters.
+    pub fn bytes(&self) -> u64 {
+        self.length.saturating_mul(self.width() as u64)
+    }
+}
+
 /// Locates the characters of the str at `address`.
 ///
 /// # Errors
@@ -48,11 +65,7 @@ pub fn str_text(runtime: &Runtime<'_>, address: Address) -> Result<StrText, Read
 pub fn read_str(runtime: &Runtime<'_>, address: Address, max: usize) -> Result<String, ReadError> {
     let text = str_text(runtime, address)?;
     let length = usize::try_from(text.length).unwrap_or(usize::MAX).min(max);
-    let width = match text.kind {
-        2 => 2,
-        4 => 4,
-        _ => 1,
-    };
+    let width = text.width();
     let bytes = runtime.space.payload(text.address, length.saturating_mul(width))?;
     if runtime.redacted && bytes.iter().all(|&byte| byte == 0) {
         return Ok("*".repeat(length));

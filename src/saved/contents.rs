@@ -113,8 +113,7 @@ fn keep_buffer(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) {
     let (space, l) = (&runtime.space, &runtime.layouts);
     if info.flags & type_flags::UNICODE_SUBCLASS != 0 {
         if let Ok(text) = str_text(runtime, object) {
-            let bytes = text.length.saturating_mul(u64::from(text.kind.max(1)));
-            space.record(text.address, usize::try_from(bytes).unwrap_or(0));
+            space.record(text.address, usize::try_from(text.bytes()).unwrap_or(0));
         }
     } else if &*info.name == "builtins.bytearray"
         && let (Ok(start), Ok(length)) =

@@ -76,8 +76,7 @@ fn rename(inputs: &Inputs, runtime: &Runtime<'_>, names: &Names) -> Renaming {
         let Ok(place) = str_text(runtime, name) else { continue };
         let new = pseudonyms.rename(&old);
         if new != old {
-            let width = if matches!(place.kind, 2 | 4) { place.kind as usize } else { 1 };
-            let bytes = new.chars().flat_map(|c| u32::from(c).to_le_bytes().into_iter().take(width));
+            let bytes = new.chars().flat_map(|c| u32::from(c).to_le_bytes().into_iter().take(place.width()));
             edits.push((place.address, bytes.collect()));
         }
     }

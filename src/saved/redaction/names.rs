@@ -129,7 +129,7 @@ pub(super) fn contents(runtime: &Runtime<'_>, object: Address) -> Option<(Addres
     let flags = runtime.types.of(type_)?.flags;
     if flags & type_flags::UNICODE_SUBCLASS != 0 {
         let text = str_text(runtime, object).ok()?;
-        return Some((text.address, text.length.saturating_mul(u64::from(text.kind.max(1)))));
+        return Some((text.address, text.bytes()));
     }
     let is_bytes = flags & type_flags::BYTES_SUBCLASS != 0;
     let length = is_bytes.then(|| runtime.space.field(object, l.var_object.ob_size).ok())??;
