@@ -26,8 +26,8 @@ pub const NOTE_ANSWERS: u32 = 2;
 /// Type of the note that holds the layout table that was used besides, as text.
 pub const NOTE_TABLE: u32 = 3;
 
-/// What was overwritten in a saved heap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What was overwritten in a saved heap; the later the more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Redaction {
     /// Contents of str, bytes, numbers and buffers, and all memory that no answer needs.
@@ -163,7 +163,7 @@ impl Source {
         let core = inputs.core();
         Self {
             exuvia: env!("CARGO_PKG_VERSION").to_owned(),
-            redacted: redacted.max_of(inputs.saved_from().and_then(|source| source.redacted)),
+            redacted: redacted.max(inputs.saved_from().and_then(|source| source.redacted)),
             size: core.size(),
             maker: core.maker(),
             truncation: core.truncation(),
@@ -203,21 +203,6 @@ impl Source {
     /// A path that is no text.
     pub fn to_bytes(&self) -> serde_json::Result<Vec<u8>> {
         serde_json::to_vec(self)
-    }
-}
-
-/// The stronger of two redactions.
-trait Stronger {
-    fn max_of(self, other: Self) -> Self;
-}
-
-impl Stronger for Option<Redaction> {
-    fn max_of(self, other: Self) -> Self {
-        match (self, other) {
-            (Some(Redaction::Names), _) | (_, Some(Redaction::Names)) => Some(Redaction::Names),
-            (Some(Redaction::Values), _) | (_, Some(Redaction::Values)) => Some(Redaction::Values),
-            (None, None) => None,
-        }
     }
 }
 
