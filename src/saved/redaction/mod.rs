@@ -12,6 +12,7 @@ mod standard;
 pub use names::Names;
 pub(super) use notes::redacted;
 pub use pseudonyms::Pseudonyms;
+use standard::Standard;
 
 use super::contents::show_one_of_each;
 use super::read_all::WholeHeap;
@@ -40,18 +41,19 @@ pub fn keep_structure(
 ) -> Renaming {
     keep_heads(runtime, whole);
     show_one_of_each(runtime, whole, Values::Hidden);
-    let names = Names::find(runtime, whole);
+    let standard = Standard::new(runtime);
+    let names = Names::find(runtime, whole, &standard);
     names.keep(runtime);
     let renaming = match redaction {
         Redaction::Values => Renaming::default(),
-        Redaction::Names => rename(inputs, runtime, &names),
+        Redaction::Names => rename(inputs, runtime, &names, &standard),
     };
     hashes::forget(runtime, whole);
     renaming
 }
 
 /// Other names for all that are not Python's own.
-fn rename(inputs: &Inputs, runtime: &Runtime<'_>, names: &Names) -> Renaming {
+fn rename(inputs: &Inputs, runtime: &Runtime<'_>, names: &Names, standard: &Standard) -> Renaming {
     let mut pseudonyms = Pseudonyms::default();
     let text = |name: &Address| match is_str(runtime, *name) {
         true => read_str(runtime, *name, MAX_NAME).ok(),
@@ -63,9 +65,9 @@ fn rename(inputs: &Inputs, runtime: &Runtime<'_>, names: &Names) -> Renaming {
         let bytes = runtime.space.peek(address, len).unwrap_or_default();
         (address, String::from_utf8_lossy(bytes).into_owned())
     };
-    let (standard, own): (Vec<_>, Vec<_>) =
-        strings.iter().partition(|(address, _)| standard::is_in_standard_file(inputs, runtime, *address));
-    standard.into_iter().map(read).for_each(|(_, name)| pseudonyms.keep(&name));
+    let (of_python, own): (Vec<_>, Vec<_>) =
+        strings.iter().partition(|(address, _)| standard.has_file_at(inputs, runtime, *address));
+    of_python.into_iter().map(read).for_each(|(_, name)| pseudonyms.keep(&name));
 
     let mut edits = Vec::new();
     let mut kept: Vec<Address> = names.kept.iter().copied().collect();

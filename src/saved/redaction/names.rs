@@ -73,10 +73,9 @@ struct Found {
 
 impl Names {
     /// Finds the names of a process.
-    pub(super) fn find(runtime: &Runtime<'_>, whole: &WholeHeap) -> Self {
+    pub(super) fn find(runtime: &Runtime<'_>, whole: &WholeHeap, standard: &Standard) -> Self {
         let ids: Vec<ObjectId> = whole.census.objects.ids().collect();
-        let standard = Standard::new(runtime);
-        let parts = ids.par_chunks(CHUNK).map(|part| search(runtime, whole, &standard, part));
+        let parts = ids.par_chunks(CHUNK).map(|part| search(runtime, whole, standard, part));
         let Found { mut names, mut namespaces } = parts.reduce(Found::default, Found::and);
         for interpreter in &runtime.interpreters {
             namespaces.extend([(interpreter.sysdict, true), (interpreter.builtins, true)]);

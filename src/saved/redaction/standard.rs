@@ -77,6 +77,17 @@ impl Standard {
         }
     }
 
+    /// Whether the file mapped at `address` is the interpreter, a library of the system, or an extension module of the
+    /// standard library.
+    pub(super) fn has_file_at(&self, inputs: &Inputs, runtime: &Runtime<'_>, address: Address) -> bool {
+        if runtime.is_own_code(address) {
+            return true;
+        }
+        let Some(module) = inputs.module_at(address) else { return false };
+        let stem = module.name().split('.').next().unwrap_or_default();
+        module.path.contains("/lib-dynload/") && self.modules.contains(stem)
+    }
+
     fn has_type(&self, type_id: TypeId) -> bool {
         self.types.get(type_id.0 as usize) == Some(&true)
     }
@@ -97,17 +108,6 @@ fn is_of_library(file: &str) -> bool {
     let installed = file.contains("/site-packages/") || file.contains("/dist-packages/");
     file.starts_with("<frozen ")
         || (!installed && (file.contains("/lib/python3") || file.contains("/lib64/python3")))
-}
-
-/// Whether the file mapped at `address` is the interpreter, a library of the system, or an extension module of the standard
-/// library.
-pub(super) fn is_in_standard_file(inputs: &Inputs, runtime: &Runtime<'_>, address: Address) -> bool {
-    if runtime.is_own_code(address) {
-        return true;
-    }
-    let Some(module) = inputs.module_at(address) else { return false };
-    let stem = module.name().split('.').next().unwrap_or_default();
-    module.path.contains("/lib-dynload/") && modules().contains(stem)
 }
 
 #[cfg(test)]
