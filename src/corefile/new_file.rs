@@ -96,11 +96,6 @@ impl NewFile {
         &self.file
     }
 
-    /// The name it will have.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Gives the complete file its name.
     ///
     /// # Errors

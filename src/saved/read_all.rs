@@ -3,7 +3,7 @@
 //! Knows which commands read what no other does; refuses to know what is done with the record.
 
 use super::SaveError;
-use crate::analysis::{Collection, Heap, Roots, Suspects, collect, suspects};
+use crate::analysis::{Heap, Roots, collect, suspects};
 use crate::corefile::Inputs;
 use crate::cpython::{Runtime, Values, ask_member_names};
 use crate::heap::{Census, HeapGraph, build_graph, census};
@@ -17,10 +17,6 @@ pub struct WholeHeap {
     pub census: Census,
     /// Their references.
     pub graph: HeapGraph,
-    /// What a collection would find.
-    pub garbage: Collection,
-    /// What to look at first.
-    pub suspects: Suspects,
 }
 
 /// Analyses the heap as `overview`, `info` and `threads` do, and asks the files what labels and layout tables would ask them.
@@ -32,12 +28,12 @@ pub fn read_everything(inputs: &Inputs, runtime: &mut Runtime<'_>) -> Result<Who
     let graph = build_graph(runtime, &census.objects)?;
     let garbage = collect(runtime, &census.objects, &graph);
     let heap = Heap { runtime, objects: &census.objects, graph: &graph };
-    let suspects = suspects(heap, &Roots::named(heap, &garbage), &garbage);
+    suspects(heap, &Roots::named(heap, &garbage), &garbage);
     InfoReport::new(inputs, Some(runtime), None, true);
     ThreadsReport::new(inputs, runtime, ThreadOptions { values: Values::Shown, limit: usize::MAX });
     // `dev layouts` follows traversals of types that have no instances.
     let _ = runtime.layout_table();
     ask_member_names(runtime);
     runtime.binaries.ask_all();
-    Ok(WholeHeap { census, graph, garbage, suspects })
+    Ok(WholeHeap { census, graph })
 }

@@ -9,7 +9,7 @@ mod notes;
 mod pseudonyms;
 mod standard;
 
-pub use names::Names;
+use names::Names;
 pub(super) use notes::redacted;
 pub use pseudonyms::Pseudonyms;
 use standard::Standard;

@@ -56,7 +56,7 @@ const CHUNK: usize = 1 << 16;
 
 /// Objects whose characters or bytes are kept.
 #[derive(Debug, Default)]
-pub struct Names {
+pub(super) struct Names {
     /// Strs, and bytes objects with tables of the compiler's.
     pub(super) kept: FxHashSet<Address>,
     /// Those of them that name something of Python itself.
