@@ -4,6 +4,8 @@
 
 use std::io::{self, Write};
 
+use goblin::elf::program_header::{PF_R, PF_W, PF_X};
+
 use super::kept::stretches;
 use super::redaction::{Pseudonyms, Renaming};
 use super::{SaveError, redaction};
@@ -13,10 +15,6 @@ use crate::corefile::{
 };
 use crate::cpython::Runtime;
 
-/// `PF_X`, `PF_W`, `PF_R`.
-const FLAG_EXECUTE: u32 = 1;
-const FLAG_WRITE: u32 = 2;
-const FLAG_READ: u32 = 4;
 /// Bytes that are put together at a time.
 const CHUNK: u64 = 1 << 20;
 
@@ -68,14 +66,14 @@ impl<'r, 'core> Plan<'r, 'core> {
                 let range = stretch.offset as usize..stretch.offset.saturating_add(stretch.len) as usize;
                 let bytes = piece.bytes.filter(|_| stretch.kept).and_then(|bytes| bytes.get(range));
                 let bytes = bytes.unwrap_or_default();
+                let vaddr = piece.start.wrapping_add(stretch.offset);
                 segments.push(NewSegment {
-                    vaddr: piece.start.wrapping_add(stretch.offset),
+                    vaddr,
                     memsz: stretch.len,
                     filesz: bytes.len() as u64,
                     flags: flags(piece),
                     apart: stretch.offset == 0,
                 });
-                let vaddr = piece.start.wrapping_add(stretch.offset);
                 contents.push(Content { at: 0, index, offset: stretch.offset, vaddr, bytes });
                 let mut read = 0;
                 log.for_each_run(index, stretch.offset, stretch.len, |_, len| read += len);
@@ -164,7 +162,7 @@ fn pad(out: &mut impl Write, mut bytes: u64) -> io::Result<()> {
 }
 
 fn flags(piece: &Piece<'_>) -> u32 {
-    FLAG_READ | if piece.writable { FLAG_WRITE } else { 0 } | if piece.executable { FLAG_EXECUTE } else { 0 }
+    PF_R | if piece.writable { PF_W } else { 0 } | if piece.executable { PF_X } else { 0 }
 }
 
 /// The notes of the core itself, and ours.
