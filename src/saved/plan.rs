@@ -2,7 +2,7 @@
 //!
 //! Knows notes and segments; refuses to know why memory is kept.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use goblin::elf::program_header::{PF_R, PF_W, PF_X};
 
@@ -151,14 +151,8 @@ impl<'r, 'core> Plan<'r, 'core> {
     }
 }
 
-fn pad(out: &mut impl Write, mut bytes: u64) -> io::Result<()> {
-    const ZEROS: [u8; 4096] = [0; 4096];
-    while bytes > 0 {
-        let padding = ZEROS.get(..bytes.min(ZEROS.len() as u64) as usize).unwrap_or(&ZEROS);
-        out.write_all(padding)?;
-        bytes -= padding.len() as u64;
-    }
-    Ok(())
+fn pad(out: &mut impl Write, bytes: u64) -> io::Result<()> {
+    io::copy(&mut io::repeat(0).take(bytes), out).map(drop)
 }
 
 fn flags(piece: &Piece<'_>) -> u32 {
