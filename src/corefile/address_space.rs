@@ -109,9 +109,7 @@ impl<'core> AddressSpace<'core> {
 
     /// Takes back that the word at `address` was read.
     pub fn forget(&self, address: Address) {
-        if let (Some(log), Some(index)) = (&self.log, self.index_at(address))
-            && let Some(piece) = self.pieces.get(index)
-        {
+        if let (Some(log), Some((index, piece))) = (&self.log, self.locate(address)) {
             log.forget(index, address - piece.start);
         }
     }
@@ -121,8 +119,7 @@ impl<'core> AddressSpace<'core> {
         let mut at = address;
         let end = address.saturating_add(len as u64);
         while at < end {
-            let Some(index) = self.index_at(at) else { return };
-            let Some(piece) = self.pieces.get(index) else { return };
+            let Some((index, piece)) = self.locate(at) else { return };
             let until = end.min(piece.end());
             log.note(index, at - piece.start, until - at);
             at = until;
@@ -137,32 +134,31 @@ impl<'core> AddressSpace<'core> {
     /// The piece that holds an address.
     #[inline]
     pub fn piece_at(&self, address: Address) -> Option<&Piece<'core>> {
+        self.locate(address).map(|(_, piece)| piece)
+    }
+
+    /// The piece that holds an address, and its number.
+    #[inline(always)]
+    fn locate(&self, address: Address) -> Option<(usize, &Piece<'core>)> {
         let first = self.table.first_candidate(address);
         for index in first..first + SHORT_SCAN {
             let piece = self.pieces.get(index)?;
             if piece.contains(address) {
-                return Some(piece);
+                return Some((index, piece));
             }
             if address < piece.start {
                 return None;
             }
         }
-        self.pieces.get(self.search(address)?)
+        self.search(address)
     }
 
     /// The lookup for places with so many small pieces that the table does not get near enough.
     #[cold]
-    fn search(&self, address: Address) -> Option<usize> {
+    fn search(&self, address: Address) -> Option<(usize, &Piece<'core>)> {
         let index = self.pieces.partition_point(|piece| piece.start <= address).checked_sub(1)?;
-        self.pieces.get(index).filter(|piece| piece.contains(address)).map(|_| index)
-    }
-
-    /// Number of the piece that holds an address.
-    pub fn index_at(&self, address: Address) -> Option<usize> {
-        let first = self.table.first_candidate(address);
-        let near = self.pieces.get(first..)?.iter().take(SHORT_SCAN);
-        let found = near.enumerate().find(|(_, piece)| piece.contains(address));
-        found.map(|(offset, _)| first + offset).or_else(|| self.search(address))
+        let piece = self.pieces.get(index).filter(|piece| piece.contains(address))?;
+        Some((index, piece))
     }
 
     /// Whether the process had this address mapped, be its bytes known or not.
