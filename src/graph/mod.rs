@@ -7,8 +7,11 @@
 //! Every function is total: a node outside the graph has no edges and belongs to no set.
 
 mod adjacency;
+mod bridges;
 mod collector;
 mod dominators;
+mod joint;
+mod nesting;
 mod node_set;
 mod paths;
 mod petgraph;
@@ -18,8 +21,11 @@ mod scc;
 mod test_graphs;
 
 pub use self::adjacency::{Adjacency, BlockBuilder, BlockView};
+pub use self::bridges::single_edges;
 pub use self::collector::{Trial, TrialInput, finalizer_closure, internal_references, trial_deletion};
 pub use self::dominators::DominatorTree;
+pub use self::joint::{Dominance, GroupTotal, retained_by_groups};
+pub use self::nesting::Nesting;
 pub use self::node_set::{AtomicNodeSet, NodeSet};
 pub use self::paths::{PathTree, ShortestPaths, TreeNode, paths_to};
 pub use self::petgraph::TwoWay;
