@@ -14,10 +14,12 @@ mod labels;
 mod paths;
 mod python_path;
 mod referrers;
+mod retained_types;
 mod retention;
 mod roots;
 mod split_counts;
 mod suspects;
+mod type_groups;
 
 pub use collector::{Collection, InterpreterGarbage, WhyUncollected, collect};
 pub use cycle_shape::{CycleStep, ShapeEdge};
@@ -29,9 +31,11 @@ pub use labels::{LabelShape, Labels};
 pub use paths::{HolderPath, MergedPaths, MergedStep, PathStep, PathsLimits, merged_paths, paths};
 pub use python_path::PathWriter;
 pub use referrers::{Direction, ReferenceCount, ReferenceRow, ReferencesAnswer, references};
+pub use retained_types::retained_by_types;
 pub use retention::Retention;
 pub use roots::{Root, Roots};
 pub use suspects::{Confidence, Remedy, Suspect, SuspectKind, Suspects, retained_by_suspects, suspects};
+pub use type_groups::{TypeGrouping, TypeGroups};
 
 use crate::cpython::{Runtime, TypeInfo, uncounted_referents};
 use crate::graph::EdgeKind;

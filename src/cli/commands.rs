@@ -1,12 +1,13 @@
 //! One function a command: opens what it needs, asks, and prints the answer.
 
 use super::args::{
-    Common, CoreArgument, InfoArguments, ObjectsArguments, ShowArguments, ThreadsArguments, TypesArguments,
+    Common, CoreArgument, InfoArguments, ObjectsArguments, ShowArguments, SortKey, ThreadsArguments,
+    TypesArguments,
 };
 use super::output::{print, print_report};
 use super::session::{Opened, Session};
-use super::{dump, glob};
-use crate::analysis::{InstanceFilter, Selection, histogram, instances};
+use super::{dump, glob, graph_commands};
+use crate::analysis::{InstanceFilter, Selection, TypeGrouping, TypeGroups, histogram, instances};
 use crate::cpython::{Outline, Runtime, Values};
 use crate::query;
 use crate::report::info::InfoReport;
@@ -45,16 +46,13 @@ pub fn overview(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()>
     let suspects = session.suspects(&census, &graph, &garbage);
     session.progress.phase("writing the overview");
     let histogram = histogram(&census.objects, session.runtime.types.len(), &Selection::default());
-    let types = TypeOptions {
-        sort: TypeSort::Bytes,
-        by_module: false,
-        limit: common.limit.unwrap_or(OVERVIEW_TYPES),
-    };
+    let types = TypeOptions { sort: TypeSort::Bytes, limit: common.limit.unwrap_or(OVERVIEW_TYPES) };
+    let groups = TypeGroups::each(&session.runtime);
     let threads = ThreadOptions { values: Values::Hidden, limit: common.limit.unwrap_or(OVERVIEW_THREADS) };
     let parts = OverviewParts {
         census: &census,
         references: graph.forward.edges(),
-        types: TypesReport::new(&session.runtime, &histogram, TypeSelection::default(), types, |_| true),
+        types: TypesReport::new(&session.runtime, &histogram, TypeSelection::default(), types, &groups, None),
         garbage: &garbage,
         suspects: &suspects,
         threads: &ThreadsReport::new(session.inputs, &session.runtime, threads),
@@ -111,18 +109,37 @@ pub fn types(arguments: &TypesArguments, common: &Common) -> anyhow::Result<()> 
         generation: arguments.generation.map(|choice| generation_name(choice.generation()).to_owned()),
         garbage: arguments.garbage,
     };
-    let options = TypeOptions {
-        sort: arguments.sort.into(),
-        by_module: arguments.by_module,
-        limit: common.limit.unwrap_or(TYPES_LIMIT),
-    };
     let wanted = |name: &str| {
         arguments.filter.as_deref().is_none_or(|pattern| {
             glob::matches(pattern, name) || glob::matches(pattern, short_type_name(name))
         })
     };
-    let report = TypesReport::new(&session.runtime, &histogram, described, options, wanted);
+    let grouping = match (arguments.by_module, arguments.by_package) {
+        (true, _) => TypeGrouping::Module,
+        (_, true) => TypeGrouping::Package,
+        _ => TypeGrouping::Type,
+    };
+    let groups = TypeGroups::new(&session.runtime, grouping, wanted);
+    let retained = match arguments.retained {
+        true => Some(graph_commands::retained_types(&mut session, &census, &groups)?),
+        false => None,
+    };
+    let options = TypeOptions { sort: type_order(arguments)?, limit: common.limit.unwrap_or(TYPES_LIMIT) };
+    let report =
+        TypesReport::new(&session.runtime, &histogram, described, options, &groups, retained.as_deref());
     session.finish(&report, common)
+}
+
+/// The order of the rows of `types`: by what is asked for.
+fn type_order(arguments: &TypesArguments) -> anyhow::Result<TypeSort> {
+    match (arguments.sort, arguments.retained) {
+        (Some(SortKey::Retained), false) => {
+            anyhow::bail!("--sort retained needs --retained, which measures what is kept alive")
+        }
+        (Some(sort), _) => Ok(sort.into()),
+        (None, true) => Ok(TypeSort::Retained),
+        (None, false) => Ok(TypeSort::Bytes),
+    }
 }
 
 /// `objects`.

@@ -2,9 +2,9 @@
 
 use super::args::{Common, CoreArgument, TargetArguments};
 use super::session::{Opened, Session};
-use crate::analysis::{self, Direction, Heap, Holders, PathsLimits, Retention, Roots};
+use crate::analysis::{self, Direction, Heap, Holders, PathsLimits, Retention, Roots, TypeGroups};
 use crate::cpython::Runtime;
-use crate::graph::NodeSet;
+use crate::graph::{GroupTotal, NodeSet};
 use crate::heap::{Census, HeapGraph};
 use crate::query::{self, Target};
 use crate::report::cycles::CyclesReport;
@@ -128,6 +128,26 @@ pub fn suspects(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()>
     analysis::retained_by_suspects(heap, &roots, &retention, &mut found);
     let report = SuspectsReport::new(&census.objects, &found, common.limit.unwrap_or(SUSPECTS_LIMIT));
     session.finish(&report, common)
+}
+
+/// What each group of types keeps alive, for `types --retained`.
+///
+/// # Errors
+/// There are too many objects.
+pub(super) fn retained_types(
+    session: &mut Session<'_>,
+    census: &Census,
+    groups: &TypeGroups,
+) -> anyhow::Result<Vec<GroupTotal>> {
+    let graph = session.graph(census)?;
+    let garbage = session.collect(census, &graph);
+    session.progress.phase("looking for roots");
+    let heap = heap(&session.runtime, census, &graph);
+    let roots = Roots::find(heap, &garbage);
+    session.progress.phase("measuring what each retains");
+    let retention = Retention::new(heap, &roots);
+    session.progress.phase("measuring what types retain together");
+    Ok(analysis::retained_by_types(heap, &roots, &retention, groups))
 }
 
 fn whole_graph(session: &mut Session<'_>) -> anyhow::Result<(Census, HeapGraph)> {

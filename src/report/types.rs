@@ -2,19 +2,20 @@
 
 use super::table::{Align, Table};
 use super::{CoreIdentity, Coverage, Hex, Page, Report, Tone, number, short_type_name};
-use crate::analysis::{Histogram, TypeTotal};
+use crate::analysis::{Histogram, TypeGrouping, TypeGroups, TypeTotal};
 use crate::cpython::{AllocationCounts, Generation, Runtime, type_module};
+use crate::graph::GroupTotal;
+use rustc_hash::FxHashMap;
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 /// The answer of `types`.
 #[derive(Clone, Debug, Serialize)]
 pub struct TypesReport {
     /// What was counted.
     pub selection: TypeSelection,
-    /// `bytes`, `count` or `name`.
+    /// `bytes`, `count`, `name` or `retained`.
     pub sort: &'static str,
-    /// `type` or `module`: what a row stands for.
+    /// `type`, `module` or `package`: what a row stands for.
     pub group: &'static str,
     /// Objects that were selected.
     pub objects: u64,
@@ -39,14 +40,14 @@ pub struct TypeSelection {
     pub garbage: bool,
 }
 
-/// A type, or all types of a module.
+/// A type, or all types of a module or package.
 #[derive(Clone, Debug, Serialize)]
 pub struct TypeRow {
-    /// The type's qualified name, or the module's.
+    /// The type's qualified name, or the module's or package's.
     pub name: String,
-    /// `__module__` of the type.
+    /// `__module__` of the type; empty for packages.
     pub module: String,
-    /// The type object; `null` for modules.
+    /// The type object; `null` for modules and packages.
     pub address: Option<Hex>,
     /// Types in the row.
     pub types: u64,
@@ -56,7 +57,12 @@ pub struct TypeRow {
     pub bytes: u64,
     /// Share of all selected bytes, in thousandths.
     pub share_permille: u32,
-    /// `sys.getcounts()` of the type; `null` for modules, and where the build does not count (`COUNT_ALLOCS`, up to 3.8).
+    /// Bytes that nothing else keeps alive: what would be freed if all these instances went, themselves included; `null`
+    /// unless it was asked for.
+    pub retained_bytes: Option<u64>,
+    /// Objects of that size.
+    pub retained_objects: Option<u64>,
+    /// `sys.getcounts()` of the type; `null` for groups, and where the build does not count (`COUNT_ALLOCS`, up to 3.8).
     pub counts: Option<CountsRow>,
 }
 
@@ -97,6 +103,8 @@ pub enum TypeSort {
     Count,
     /// Alphabetically.
     Name,
+    /// What keeps most bytes alive first.
+    Retained,
 }
 
 impl TypeSort {
@@ -105,6 +113,7 @@ impl TypeSort {
             Self::Bytes => "bytes",
             Self::Count => "count",
             Self::Name => "name",
+            Self::Retained => "retained",
         }
     }
 }
@@ -114,26 +123,21 @@ impl TypeSort {
 pub struct TypeOptions {
     /// Their order.
     pub sort: TypeSort,
-    /// One row for each module.
-    pub by_module: bool,
     /// Most rows.
     pub limit: usize,
 }
 
 impl TypesReport {
-    /// Names the types of `histogram` that `wanted` accepts by full name.
+    /// A row for each group of types that has instances in `histogram`. `retained` has a total for each group.
     pub fn new(
         runtime: &Runtime<'_>,
         histogram: &Histogram,
         selection: TypeSelection,
         options: TypeOptions,
-        wanted: impl Fn(&str) -> bool,
+        groups: &TypeGroups,
+        retained: Option<&[GroupTotal]>,
     ) -> Self {
-        let accepted = histogram.types.iter().filter(|total| wanted(&runtime.types.get(total.type_id).name));
-        let mut rows: Vec<TypeRow> = accepted.map(|total| type_row(runtime, total)).collect();
-        if options.by_module {
-            rows = by_module(rows);
-        }
+        let mut rows = rows(runtime, histogram, groups, retained);
         let (objects, bytes) =
             rows.iter().fold((0, 0), |(objects, bytes), row| (objects + row.objects, bytes + row.bytes));
         for row in &mut rows {
@@ -147,7 +151,7 @@ impl TypesReport {
             objects: rest.objects + row.objects,
             bytes: rest.bytes + row.bytes,
         });
-        let group = if options.by_module { "module" } else { "type" };
+        let group = groups.grouping.name();
         Self { selection, sort: options.sort.name(), group, objects, bytes, total_rows, rows, others }
     }
 
@@ -158,6 +162,10 @@ impl TypesReport {
             false => &[],
         };
         let mut columns = vec![("count", Align::Right), ("size", Align::Right), ("share", Align::Right)];
+        let retains = self.rows.iter().any(|row| row.retained_bytes.is_some());
+        if retains {
+            columns.push(("retained", Align::Right));
+        }
         columns.extend(counters);
         columns.push((self.group, Align::Left));
         let mut table = Table::new(&columns);
@@ -172,6 +180,8 @@ impl TypesReport {
                 number::at_least_bytes(row.bytes, size_bound),
                 number::percent(row.share_permille),
             ];
+            let kept = row.retained_bytes.map(|bytes| number::at_least_bytes(bytes, size_bound));
+            cell.extend(kept);
             cell.extend(cells(row.counts));
             cell.push(row.name.clone());
             table.row(cell);
@@ -182,6 +192,8 @@ impl TypesReport {
                 number::at_least_bytes(self.others.bytes, size_bound),
                 number::percent(number::permille(self.others.bytes, self.bytes)),
             ];
+            // What rows keep alive overlaps: a sum would count it several times.
+            cell.extend(retains.then(String::new));
             cell.extend(cells(None));
             cell.push(format!("({} more, see --limit)", number::count(self.others.rows)));
             table.row(cell);
@@ -190,38 +202,59 @@ impl TypesReport {
     }
 }
 
-fn type_row(runtime: &Runtime<'_>, total: &TypeTotal) -> TypeRow {
-    let info = runtime.types.get(total.type_id);
-    TypeRow {
-        name: short_type_name(&info.name).to_owned(),
-        module: type_module(runtime, info.address).unwrap_or_default(),
-        address: Some(Hex(info.address)),
-        types: 1,
-        objects: total.objects,
-        bytes: total.bytes,
-        share_permille: 0,
-        counts: info.counts.map(CountsRow::from),
+fn rows(
+    runtime: &Runtime<'_>,
+    histogram: &Histogram,
+    groups: &TypeGroups,
+    retained: Option<&[GroupTotal]>,
+) -> Vec<TypeRow> {
+    let mut rows: Vec<TypeRow> = Vec::new();
+    let mut row_of: FxHashMap<u32, usize> = FxHashMap::default();
+    for total in &histogram.types {
+        let Some(group) = groups.of(total.type_id) else { continue };
+        let index = *row_of.entry(group).or_insert_with(|| {
+            let kept = retained.and_then(|totals| totals.get(group as usize));
+            rows.push(TypeRow {
+                retained_bytes: kept.map(|total| total.weight),
+                retained_objects: kept.map(|total| total.nodes),
+                ..empty_row(runtime, total, groups, group)
+            });
+            rows.len() - 1
+        });
+        if let Some(row) = rows.get_mut(index) {
+            row.types += 1;
+            row.objects += total.objects;
+            row.bytes += total.bytes;
+        }
     }
+    rows
 }
 
-fn by_module(rows: Vec<TypeRow>) -> Vec<TypeRow> {
-    let mut modules: BTreeMap<String, TypeRow> = BTreeMap::new();
-    for row in rows {
-        let module = modules.entry(row.module.clone()).or_insert_with(|| TypeRow {
-            name: if row.module.is_empty() { "(no module)".to_owned() } else { row.module.clone() },
-            module: row.module.clone(),
-            address: None,
-            types: 0,
-            objects: 0,
-            bytes: 0,
-            share_permille: 0,
-            counts: None,
-        });
-        module.types += 1;
-        module.objects += row.objects;
-        module.bytes += row.bytes;
+/// The row of a group, one of whose types is that of `total`, with nothing counted.
+fn empty_row(runtime: &Runtime<'_>, total: &TypeTotal, groups: &TypeGroups, group: u32) -> TypeRow {
+    let info = runtime.types.get(total.type_id);
+    let is_type = groups.grouping == TypeGrouping::Type;
+    let name = match groups.grouping {
+        TypeGrouping::Type => short_type_name(&info.name).to_owned(),
+        _ => groups.name(group).to_owned(),
+    };
+    let module = match groups.grouping {
+        TypeGrouping::Type => type_module(runtime, info.address).unwrap_or_default(),
+        TypeGrouping::Module => name.clone(),
+        TypeGrouping::Package => String::new(),
+    };
+    TypeRow {
+        name: if name.is_empty() { format!("(no {})", groups.grouping.name()) } else { name },
+        module,
+        address: is_type.then_some(Hex(info.address)),
+        types: 0,
+        objects: 0,
+        bytes: 0,
+        share_permille: 0,
+        retained_bytes: None,
+        retained_objects: None,
+        counts: info.counts.map(CountsRow::from).filter(|_| is_type),
     }
-    modules.into_values().collect()
 }
 
 /// Ties are broken by name and address, so that the order is always the same.
@@ -231,6 +264,7 @@ fn sort(rows: &mut [TypeRow], order: TypeSort) {
             TypeSort::Bytes => b.bytes.cmp(&a.bytes).then(b.objects.cmp(&a.objects)),
             TypeSort::Count => b.objects.cmp(&a.objects).then(b.bytes.cmp(&a.bytes)),
             TypeSort::Name => std::cmp::Ordering::Equal,
+            TypeSort::Retained => b.retained_bytes.cmp(&a.retained_bytes).then(b.bytes.cmp(&a.bytes)),
         };
         by_number.then_with(|| a.name.cmp(&b.name)).then(a.address.cmp(&b.address))
     });
@@ -272,7 +306,29 @@ impl Report for TypesReport {
             page.gap();
             page.table(&self.table(coverage));
         }
-        let answers: &[&str] = if self.selection.garbage { &["sizes", "garbage"] } else { &["sizes"] };
+        let retains = self.rows.iter().any(|row| row.retained_bytes.is_some());
+        if let (Some(first), true) = (self.rows.first(), retains) {
+            page.gap();
+            page.note(&format!(
+                "retained: what would be freed if all instances of the {} went at once, each object counted once; rows \
+                 overlap, so they do not add up",
+                self.group
+            ));
+            if self.group == "package" {
+                page.note(
+                    "package: by the path of the modules in sys.modules; what is in site-packages goes by the name it \
+                     has there",
+                );
+            }
+            if first.address.is_some() {
+                page.note(&format!("next: exuvia dominators CORE {}", first.name));
+            }
+        }
+        let answers: &[&str] = match (self.selection.garbage, retains) {
+            (true, _) => &["sizes", "garbage"],
+            (_, true) => &["sizes", "references"],
+            _ => &["sizes"],
+        };
         coverage.render_warnings(page, answers);
     }
 }

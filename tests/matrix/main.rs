@@ -14,6 +14,7 @@ mod oracle;
 mod partial;
 mod proofs;
 mod redacted;
+mod retained;
 mod saved;
 mod sources;
 mod untold;
@@ -39,6 +40,7 @@ fn main() {
     for directory in directories(&root.join("fixtures/cores")) {
         trials.extend(trial_of_saved(directory.clone()));
         trials.extend(trial_of_redacted(directory.clone()));
+        trials.extend(trial_of_retained("fixture", directory.clone()));
         trials.extend(trial("fixture", directory));
     }
     let temporary = tempfile::tempdir().expect("a temporary directory");
@@ -71,6 +73,7 @@ fn main() {
                 .and_then(|_| trial_of_saved(directory.clone())),
         );
         trials.extend(trial_of_containers(directory.clone()));
+        trials.extend(trial_of_retained("live", directory.clone()));
         trials.extend(trial("live", directory));
     }
     trials.extend(partial::trials(&live));
@@ -151,6 +154,15 @@ fn trial_of_saved(directory: PathBuf) -> Option<Trial> {
     Some(Trial::test(format!("saved::{}", name_of(&directory)), move || {
         let core = core_in(&directory).ok_or("no core file")?;
         saved::prove(&core, &origin).map_err(Into::into)
+    }))
+}
+
+/// The trial of what objects and types of a core retain; `None` for a directory that holds none.
+fn trial_of_retained(kind: &str, directory: PathBuf) -> Option<Trial> {
+    let origin = Origin::of(&directory)?;
+    Some(Trial::test(format!("retained::{kind}::{}", name_of(&directory)), move || {
+        let core = core_in(&directory).ok_or("no core file")?;
+        retained::prove(&core, &search(&origin)).map_err(Into::into)
     }))
 }
 

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// What is asked of both. `@` stands for the core.
-const QUESTIONS: [&[&str]; 18] = [
+const QUESTIONS: [&[&str]; 20] = [
     &["overview", "@"],
     &["info", "@", "--show-layouts"],
     &["types", "@", "--limit", "100000"],
     &["types", "@", "--garbage", "--by-module"],
+    &["types", "@", "--retained"],
+    &["types", "@", "--retained", "--by-package"],
     &["objects", "@", "dict"],
     &["objects", "@", "str", "--min-size", "200"],
     &["threads", "@", "--values", "--limit", "1000"],

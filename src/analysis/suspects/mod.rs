@@ -15,6 +15,7 @@ use places::Place;
 use std::cmp::Reverse;
 
 pub use owners::retained_by_suspects;
+pub(super) use places::stdlib_names;
 
 /// Nothing smaller is a suspect, wherever it is, in bytes.
 pub const MIN_BYTES: u64 = 1 << 20;

@@ -8,7 +8,10 @@ use crate::analysis::labels::{Labels, leads_to_namespace};
 use crate::analysis::python_path::PathWriter;
 use crate::analysis::roots::Root;
 use crate::analysis::{Heap, Roots, python_name};
-use crate::cpython::{RootKind, Slot, TypeInfo, WalkKind, dict_get, read_str};
+use crate::corefile::Address;
+use crate::cpython::{
+    ReadField, References, RootKind, Runtime, Slot, TypeInfo, WalkKind, dict_get, read_str,
+};
 use crate::graph::{EdgeKind, NodeSet};
 use crate::heap::ObjectId;
 use rustc_hash::FxHashSet;
@@ -97,7 +100,7 @@ impl Search<'_, '_> {
     /// All modules with their namespaces: the application's, then `__main__`, then the standard library's.
     fn modules(&mut self) -> Vec<Module> {
         let heap = self.heap;
-        let stdlib = stdlib_names(heap);
+        let stdlib = stdlib_names(heap.runtime);
         let mut modules = Vec::new();
         for (index, interpreter) in heap.runtime.interpreters.iter().enumerate() {
             let Some(table) = heap.objects.find(interpreter.modules) else { continue };
@@ -286,19 +289,22 @@ impl Search<'_, '_> {
 }
 
 /// Top-level names of the standard library, as the interpreter itself lists them (`sys.stdlib_module_names`).
-fn stdlib_names(heap: Heap<'_, '_>) -> FxHashSet<String> {
-    let runtime = heap.runtime;
+pub(in crate::analysis) fn stdlib_names(runtime: &Runtime<'_>) -> FxHashSet<String> {
     let mut names = FxHashSet::default();
     let listed =
         runtime.interpreters.first().and_then(|main| dict_get(runtime, main.sysdict, "stdlib_module_names"));
-    if let Some(set) = listed.and_then(|address| heap.objects.find(address)) {
-        Labels::new(heap).each(set, &mut |target, _, slot| {
-            if slot == Slot::Element {
-                names.extend(read_str(runtime, heap.objects.address(target), MAX_NAME));
-            }
-        });
-    }
+    let Some((set, info)) = listed.and_then(|set| Some((set, type_of(runtime, set)?))) else { return names };
+    // What cannot be read is no name.
+    let _ = References::new(runtime).visit(info, set, &mut |referent| {
+        if referent.slot == Slot::Element {
+            names.extend(read_str(runtime, referent.target, MAX_NAME));
+        }
+    });
     names
+}
+
+fn type_of<'r>(runtime: &'r Runtime<'_>, object: Address) -> Option<&'r TypeInfo> {
+    runtime.types.of(runtime.space.field(object, runtime.layouts.object.type_).ok()?)
 }
 
 /// Whether instances of a type are containers that grow.

@@ -202,9 +202,9 @@ pub struct TypesArguments {
     #[arg(value_name = "CORE")]
     pub core: PathBuf,
 
-    /// Order of the rows
-    #[arg(long, value_enum, default_value_t = SortKey::Bytes)]
-    pub sort: SortKey,
+    /// Order of the rows [default: bytes, or retained with --retained]
+    #[arg(long, value_enum)]
+    pub sort: Option<SortKey>,
 
     /// Only types whose qualified name matches: `*` stands for any text, `?` for one character
     #[arg(long, value_name = "GLOB")]
@@ -213,6 +213,14 @@ pub struct TypesArguments {
     /// One row for each module instead of each type
     #[arg(long)]
     pub by_module: bool,
+
+    /// One row for each top-level package, by the files of the modules in sys.modules
+    #[arg(long, conflicts_with = "by_module")]
+    pub by_package: bool,
+
+    /// What would be freed if all instances of the row's types went, each object counted once
+    #[arg(long, conflicts_with_all = ["garbage", "generation"])]
+    pub retained: bool,
 
     /// Only what a full collection would free
     #[arg(long)]
@@ -387,6 +395,8 @@ pub enum SortKey {
     Bytes,
     /// Alphabetically
     Name,
+    /// What keeps most bytes alive first (needs --retained)
+    Retained,
 }
 
 impl From<SortKey> for TypeSort {
@@ -395,6 +405,7 @@ impl From<SortKey> for TypeSort {
             SortKey::Count => Self::Count,
             SortKey::Bytes => Self::Bytes,
             SortKey::Name => Self::Name,
+            SortKey::Retained => Self::Retained,
         }
     }
 }

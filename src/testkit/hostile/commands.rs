@@ -1,8 +1,9 @@
 //! Every command's way through the library, from an opened core to the text and the document, on whatever it leads to.
 
 use crate::analysis::{
-    Direction, Heap, Holders, InstanceFilter, PathsLimits, Retention, Roots, Selection, collect, cycles,
-    histogram, instances, merged_paths, paths, references, retained_by_suspects, suspects,
+    Direction, Heap, Holders, InstanceFilter, PathsLimits, Retention, Roots, Selection, TypeGrouping,
+    TypeGroups, collect, cycles, histogram, instances, merged_paths, paths, references, retained_by_suspects,
+    retained_by_types, suspects,
 };
 use crate::corefile::{Address, Inputs};
 use crate::cpython::{Outline, Runtime, Values};
@@ -133,21 +134,26 @@ fn held(whole: &Whole<'_, '_>, told: &Told, chosen: &[Address], threads: &Thread
     let garbage = collect(runtime, objects, graph);
     let roots = Roots::named(heap, &garbage);
     let mut found = suspects(heap, &roots, &garbage);
-    let options = TypeOptions { sort: TypeSort::Bytes, by_module: false, limit: LIMIT };
+    let options = TypeOptions { sort: TypeSort::Bytes, limit: LIMIT };
     let counted = histogram(objects, runtime.types.len(), &Selection::default());
     let selection = TypeSelection::default();
     let parts = OverviewParts {
         census,
         references: graph.forward.edges(),
-        types: TypesReport::new(runtime, &counted, selection.clone(), options, |_| true),
+        types: TypesReport::new(runtime, &counted, selection, options, &TypeGroups::each(runtime), None),
         garbage: &garbage,
         suspects: &found,
         threads,
     };
     told.written(&OverviewReport::new(runtime, &told.identity, parts));
-    let by_module = TypeOptions { by_module: true, ..options };
-    told.written(&TypesReport::new(runtime, &counted, selection, by_module, |_| true));
-    retained_by_suspects(heap, &roots, &Retention::new(heap, &roots), &mut found);
+    let retention = Retention::new(heap, &roots);
+    for grouping in [TypeGrouping::Type, TypeGrouping::Module, TypeGrouping::Package] {
+        let groups = TypeGroups::new(runtime, grouping, |_| true);
+        let retained = retained_by_types(heap, &roots, &retention, &groups);
+        let selection = TypeSelection::default();
+        told.written(&TypesReport::new(runtime, &counted, selection, options, &groups, Some(&retained)));
+    }
+    retained_by_suspects(heap, &roots, &retention, &mut found);
     told.written(&SuspectsReport::new(objects, &found, LIMIT));
     told.written(&CyclesReport::new(objects, &garbage, &cycles(heap, &garbage), LIMIT));
     let roots = Roots::find(heap, &garbage);

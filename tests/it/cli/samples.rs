@@ -274,6 +274,8 @@ fn types() -> TypesReport {
             objects: 1,
             bytes: 1,
             share_permille: 500,
+            retained_bytes: Some(1),
+            retained_objects: Some(1),
             counts: Some(CountsRow { allocs: 3, frees: 2, max: 2 }),
         }],
         others: Rest { rows: 1, objects: 1, bytes: 1 },
