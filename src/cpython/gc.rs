@@ -301,3 +301,22 @@ fn walk(runtime: &Runtime<'_>, head: Address, collecting: bool, list: &mut GcLis
         current = word(bytes, at(l.gc_head.next));
     }
 }
+
+/// Whether the object at `object` is on a list of the collector, as its links tell: the next entry leads back to it. During
+/// a collection `_gc_prev` may hold counts, so there it is enough that the next entry is an object. `false` where that
+/// cannot be read.
+pub fn is_listed(runtime: &Runtime<'_>, object: Address) -> bool {
+    let (space, l) = (&runtime.space, &runtime.layouts);
+    let head_size = u64::from(runtime.semantics.gc_head);
+    let head = object.wrapping_sub(head_size);
+    let Ok(next) = space.field(head, l.gc_head.next).map(|next| next & POINTER_MASK) else { return false };
+    if next == head {
+        return false;
+    }
+    if space.field(next, l.gc_head.prev).is_ok_and(|back| back & POINTER_MASK == head) {
+        return true;
+    }
+    let type_ = || space.field(next.wrapping_add(head_size), l.object.type_);
+    let collecting = runtime.interpreters.iter().any(|interpreter| interpreter.gc.collecting);
+    collecting && type_().is_ok_and(|type_| runtime.types.id_of(type_).is_some())
+}

@@ -73,7 +73,7 @@ pub use frame::{
     Frame, FrameLocal, StackDamage, ThreadExceptions, frame_of_object, generator_frame, thread_exceptions,
     thread_frames,
 };
-pub use gc::{GcList, GcState, Generation, GenerationCounters};
+pub use gc::{GcList, GcState, Generation, GenerationCounters, is_listed};
 pub use header::{GcBits, Header, RefCount};
 pub use instance::DictPlace;
 pub use interpreter::{Gil, Interpreter, ThreadState};
@@ -95,7 +95,7 @@ pub use references::{
 };
 pub use roots::{RootKind, RootReference, roots};
 pub use semantics::{PyVersion, Semantics, Support, type_flags};
-pub use size::{SizeRule, object_size, size_of};
+pub use size::{SizeRule, bytes_in_block, object_size, size_of};
 pub use slot::Slot;
 pub use thread_name::thread_name;
 pub use type_search::is_type;

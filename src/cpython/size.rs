@@ -9,7 +9,7 @@ use super::size_modules::Base;
 use super::stack_ref::frame_code;
 use super::type_search::type_dict;
 use super::types::{TypeInfo, TypeTable};
-use super::values::{int_digits, tuple_items};
+use super::values::{int_digits, str_text, tuple_items};
 use super::words::{ReadField, at, half, word};
 use super::{Runtime, dict_items, names};
 use crate::corefile::{Address, ReadError};
@@ -138,6 +138,29 @@ pub fn size_of(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> Resul
 pub fn object_size(runtime: &Runtime<'_>, object: Address) -> Result<u64, ReadError> {
     let type_ = runtime.space.field(object, runtime.layouts.object.type_)?;
     runtime.types.of(type_).map_or(Ok(0), |info| size_of(runtime, info, object))
+}
+
+/// Bytes that the instance of `info` at `object` has of its own block, from its address on: its struct and the items that
+/// follow it, not what it owns elsewhere.
+///
+/// # Errors
+/// Its number of items is not there.
+pub fn bytes_in_block(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> Result<u64, ReadError> {
+    match info.size_rule {
+        SizeRule::Int => int(runtime, object),
+        SizeRule::Str => {
+            let text = str_text(runtime, object)?;
+            let start = text.address.wrapping_sub(object);
+            // Behind the struct only where it is compact (Include/cpython/unicodeobject.h).
+            let compact = start == u64::from(runtime.layouts.ascii.size)
+                || start == u64::from(runtime.layouts.compact_unicode.size);
+            let characters = text.length.saturating_add(1).saturating_mul(u64::from(text.kind));
+            Ok(if compact { start.saturating_add(characters) } else { info.basicsize })
+        }
+        // Their `__sizeof__` reckons with another number of items than `ob_size`.
+        SizeRule::Frame | SizeRule::Generator => Ok(info.basicsize),
+        _ => plain(runtime, info, object),
+    }
 }
 
 /// What `sys.getsizeof` adds to `__sizeof__` (Python/sysmodule.c, `_PySys_GetSizeOf`).

@@ -3,6 +3,7 @@
 //! Three sources, joined: live blocks of the interpreter's allocators that are objects, the collector's lists, and whatever
 //! these refer to outside the allocators' memory (large objects and static ones). Roots bring in what only C code holds.
 
+use super::credible::{LowAddresses, is_mapped, is_object, lies_within};
 use super::region_map::{Outside, RegionMap};
 use super::table::{Columns, Found};
 use super::{ObjectFlags, ObjectId, ObjectTable};
@@ -52,9 +53,6 @@ pub struct CensusGaps {
 
 /// How many examples are kept.
 const MAX_EXAMPLES: usize = 8;
-/// Counts from here on are rare in objects, and common in what only looks like one: the lowest address that programs
-/// are linked to on x86-64 and AArch64 is 4 MiB.
-const LARGE_COUNT: u64 = 4 << 20;
 
 impl CensusGaps {
     fn add(&mut self, other: &Self) {
@@ -134,13 +132,14 @@ struct RegionScan {
 }
 
 fn scan_regions(runtime: &Runtime<'_>, regions: &Regions, map: &RegionMap) -> Vec<RegionScan> {
+    let low = LowAddresses::of(runtime);
     regions
         .list
         .par_iter()
         .map_init(
             || (References::new(runtime), Outside::new(map)),
             |(references, outside), region| {
-                let mut scanner = Scanner { runtime, references, outside, scan: RegionScan::default() };
+                let mut scanner = Scanner { runtime, references, outside, low, scan: RegionScan::default() };
                 let figures = match regions.padded {
                     false => for_each_area(runtime, region, |area, live| scanner.area::<false>(area, live)),
                     true => for_each_area(runtime, region, |area, live| scanner.area::<true>(area, live)),
@@ -158,6 +157,7 @@ struct Scanner<'s, 'r, 'core, 'm> {
     runtime: &'r Runtime<'core>,
     references: &'s mut References<'r, 'core>,
     outside: &'s mut Outside<'m>,
+    low: LowAddresses,
     scan: RegionScan,
 }
 
@@ -230,11 +230,21 @@ impl Scanner<'_, '_, '_, '_> {
                     // that looks alike, or an instance that is being torn down.
                     continue;
                 }
-                let is_large = refcount.count >= LARGE_COUNT && !refcount.immortal;
-                if is_large && !self.is_credible(info, bytes, preheader, tracking) {
+                let object = start + preheader as u64;
+                if self.low.contain(refcount) && !is_object(self.runtime, object, refcount, tracking.tracked)
+                {
                     continue;
                 }
-                self.object(type_id, info, start + preheader as u64, refcount, tracking);
+                let mut size = size_of(self.runtime, info, object).ok();
+                let block = start..start.saturating_add(bytes.len() as u64);
+                if size.is_some_and(|size| !lies_within(self.runtime, info, object, size, block)) {
+                    if !tracking.tracked {
+                        continue;
+                    }
+                    size = None;
+                }
+                let found = describe(self.runtime, type_id, info, object, size, refcount, tracking);
+                self.object(info, object, found);
                 return true;
             }
         }
@@ -254,33 +264,10 @@ impl Scanner<'_, '_, '_, '_> {
         preheader as u64 + least <= bytes.len() as u64
     }
 
-    /// Whether an object with a very large count is one: where a program is linked to low addresses its pointers look like
-    /// counts, and a structure of pointers (a module's state) that has one to a type behind another looks like an object.
-    fn is_credible(&self, info: &TypeInfo, bytes: &[u8], preheader: usize, tracking: Tracking) -> bool {
-        if info.has_gc() && !tracking.tracked {
-            return false;
-        }
-        if info.itemsize == 0 || info.size_rule != SizeRule::Object {
-            return true;
-        }
-        let at = preheader + self.runtime.layouts.var_object.ob_size.offset as usize;
-        let Some(items) = bytes.get(at..).and_then(|rest| rest.first_chunk()) else { return false };
-        let room = (bytes.len() as u64).saturating_sub(preheader as u64);
-        let items = i64::from_le_bytes(*items).unsigned_abs();
-        info.basicsize.saturating_add(info.itemsize.saturating_mul(items)) <= room
-    }
-
+    /// Takes an object. `Err`: its size is unknown.
     #[inline]
-    fn object(
-        &mut self,
-        type_id: TypeId,
-        info: &TypeInfo,
-        object: Address,
-        refcount: RefCount,
-        tracking: Tracking,
-    ) {
+    fn object(&mut self, info: &TypeInfo, object: Address, found: Result<Found, Found>) {
         let outside = &mut *self.outside;
-        let found = describe(self.runtime, type_id, info, object, refcount, tracking);
         let gap = self.references.visit(info, object, &mut |referent| {
             if referent.kind != EdgeKind::Inferred {
                 outside.note(referent.target);
@@ -361,13 +348,14 @@ impl Tracking {
     }
 }
 
-/// An object's row. `Err`: its size could not be read, so it is the plain object's.
+/// An object's row. `Err`: its size is not known, or more than the process had, so it is the plain object's.
 #[inline]
 fn describe(
     runtime: &Runtime<'_>,
     type_id: TypeId,
     info: &TypeInfo,
     address: Address,
+    size: Option<u64>,
     refcount: RefCount,
     tracking: Tracking,
 ) -> Result<Found, Found> {
@@ -376,8 +364,8 @@ fn describe(
         .with_finalized(tracking.finalized)
         .with_immortal(refcount.immortal);
     let row = |size| Found { address, type_id, size, flags };
-    match size_of(runtime, info, address) {
-        Ok(size) if size <= runtime.described_bytes => Ok(row(size)),
+    match size {
+        Some(size) if size <= runtime.described_bytes => Ok(row(size)),
         _ if info.basicsize <= runtime.described_bytes => Err(row(info.basicsize)),
         _ => Err(row(u64::from(runtime.header.size))),
     }
@@ -481,7 +469,9 @@ fn outside_object(
     }
     let info = runtime.types.get(type_id);
     let tracking = Tracking::of(runtime, info, object, header);
-    let found = describe(runtime, type_id, info, object, refcount, tracking);
+    let size = size_of(runtime, info, object).ok();
+    let size = size.filter(|&size| is_mapped(runtime, info, object, size));
+    let found = describe(runtime, type_id, info, object, size, refcount, tracking);
     let gap = references.visit(info, object, &mut |referent| {
         if referent.kind != EdgeKind::Inferred {
             outside.note(referent.target);

@@ -5,6 +5,7 @@
 //! Nothing from [`ObjectTable`] on borrows the core.
 
 mod census;
+mod credible;
 mod edges;
 mod index;
 mod region_map;

@@ -7,6 +7,7 @@
 mod captured;
 mod cells;
 mod containers;
+mod credible;
 mod debug_files;
 mod document;
 mod embedded;

@@ -1,5 +1,6 @@
 //! The proofs: what we decode from a core equals what its interpreter said of itself, as sets, without tolerance.
 
+use crate::credible;
 use crate::oracle::{self, Oracle};
 use crate::untold;
 use exuvia::analysis::collect;
@@ -75,6 +76,8 @@ pub fn prove(
     };
     view.tracked(oracle, 0, &mut differences);
     view.garbage(oracle, &mut differences);
+    let impossible = credible::impossible(&runtime, &census);
+    differences.all("objects that memory has no room to refer to", impossible);
     // A core torn in a collection: the process ran on after it described its heap, so only what a collection leaves
     // alone can be compared: who is tracked, and what is garbage.
     if !runtime.interpreters[0].gc.collecting {

@@ -106,6 +106,18 @@ impl CoreImage {
         Self { bytes }
     }
 
+    /// These words are at `address`.
+    pub fn with_words(&self, address: u64, words: &[u64]) -> Self {
+        let mut bytes = self.bytes.clone();
+        let holds = |load: &Load| address.wrapping_sub(load.address) < load.size as u64;
+        let load = self.loads().into_iter().find(holds).expect("memory that is in the core");
+        let at = load.offset + (address - load.address) as usize;
+        for (place, word) in bytes[at..].chunks_exact_mut(8).zip(words) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        Self { bytes }
+    }
+
     /// Cut off after that share of it.
     pub fn cut_off(&self, percent: usize) -> Self {
         Self { bytes: self.bytes[..self.bytes.len() / 100 * percent].to_vec() }

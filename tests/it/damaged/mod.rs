@@ -2,6 +2,7 @@
 //! it says what is missing, and it never claims more than an undamaged core shows.
 
 mod core_image;
+mod planted;
 mod program;
 mod wrong_input;
 
