@@ -122,8 +122,7 @@ fn algorithms(criterion: &mut Criterion) {
         let heap = heap(nodes);
         let pinned = NodeSet::new(nodes as usize);
         let garbage = trial(&heap, &pinned).unreachable;
-        let backward = heap.graph.transpose(is_counted);
-        let tree = DominatorTree::new(&heap.graph, &backward, &heap.roots, is_counted);
+        let tree = DominatorTree::new(&heap.graph, &heap.roots, is_counted);
         eprintln!("{nodes} nodes, {} edges, {} garbage", heap.graph.edges(), garbage.len());
 
         let mut group = criterion.benchmark_group("graph");
@@ -140,7 +139,7 @@ fn algorithms(criterion: &mut Criterion) {
             drop(black_box(components_within(&heap.graph, &garbage, is_counted)));
         });
         measure("dominators", &|heap| {
-            drop(black_box(DominatorTree::new(&heap.graph, &backward, &heap.roots, is_counted)));
+            drop(black_box(DominatorTree::new(&heap.graph, &heap.roots, is_counted)));
         });
         measure("retained", &|_| drop(black_box(tree.retained(|_| 64))));
         measure("shortest paths", &|heap| {

@@ -17,10 +17,7 @@ pub struct Retention {
 impl Retention {
     /// Measures the heap. `roots` are all roots ([`Roots::find`]): with fewer, what only the others reach counts as nobody's.
     pub fn new(heap: Heap<'_, '_>, roots: &Roots) -> Self {
-        let graph = &heap.graph.forward;
-        let backward = graph.transpose(keeps_alive);
-        let tree = DominatorTree::new(graph, &backward, &roots.set, keeps_alive);
-        drop(backward);
+        let tree = DominatorTree::new(&heap.graph.forward, &roots.set, keeps_alive);
         let retained = tree.retained(|node| heap.id(node).map_or(0, |id| heap.objects.size(id)));
         Self { tree, retained }
     }

@@ -218,6 +218,15 @@ impl AtomicNodeSet {
             && word.fetch_or(bit_of(node), Ordering::Relaxed) & bit_of(node) == 0
     }
 
+    /// Adds the nodes that are bits of `bits`, bit `i` being node `64 * word + i`; returns those that were there.
+    #[inline]
+    pub(super) fn insert_word(&self, word: usize, bits: u64) -> u64 {
+        match self.words.get(word) {
+            Some(word) if bits != 0 => word.fetch_or(bits, Ordering::Relaxed) & bits,
+            _ => 0,
+        }
+    }
+
     /// Whether `node` is a member by now.
     #[inline]
     pub fn contains(&self, node: u32) -> bool {

@@ -1,0 +1,155 @@
+//! Dominators from a virtual root above all roots, and what each node retains.
+//!
+//! Knows the SEMI-NCA algorithm (Georgiadis, "Linear-Time Algorithms for Dominators and Related Problems", 2005):
+//! semidominators by path compression as Lengauer and Tarjan have it, then the nearest common ancestor by walking
+//! up; and that most nodes of a heap need none of it ([`pendants`]). Refuses to know weights before they are asked for,
+//! and what roots are.
+//!
+//! No reversed graph is made: when an edge is met, the search knows both its ends by number, so that predecessors are
+//! collected in the order in which they are needed.
+
+mod ancestors;
+mod pendants;
+mod search;
+mod semidominators;
+#[cfg(test)]
+mod tests;
+
+use rayon::prelude::*;
+
+use self::search::Search;
+use super::{Adjacency, BlockBuilder, Edge, EdgeKind, NodeSet};
+
+/// No number: the node is not reached.
+const NONE: u32 = u32::MAX;
+
+/// Search number of the virtual root; the nodes reached have numbers from 1.
+const VIRTUAL_ROOT: u32 = 0;
+
+/// In [`DominatorTree::idom`]: directly below the virtual root. No node has this number ([`Edge::MAX_NODES`]).
+const TOP: u32 = u32::MAX - 1;
+
+/// For every reachable node the last node that all paths from the roots to it pass.
+#[derive(Clone, Debug)]
+pub struct DominatorTree {
+    /// Node, `TOP` or `NONE`.
+    idom: Vec<u32>,
+    /// The reachable nodes but for pendants, so that every node comes after its dominator.
+    inner: Vec<u32>,
+    /// Nodes that dominate nothing, some of them not reachable.
+    pendants: NodeSet,
+}
+
+impl DominatorTree {
+    /// The dominators of the nodes reachable from `roots` over edges of a kept kind.
+    pub fn new(graph: &Adjacency, roots: &NodeSet, keep: impl Fn(EdgeKind) -> bool + Sync) -> DominatorTree {
+        DominatorTree::with_more_roots(graph, roots, keep, |_| NodeSet::new(0))
+    }
+
+    /// As [`DominatorTree::new`], with roots that are known only once it is known what `roots` do not reach: `more` is
+    /// given that and returns roots among it. Others that it returns are no roots.
+    pub fn with_more_roots(
+        graph: &Adjacency,
+        roots: &NodeSet,
+        keep: impl Fn(EdgeKind) -> bool + Sync,
+        more: impl FnOnce(&NodeSet) -> NodeSet,
+    ) -> DominatorTree {
+        let mut search = Search::new(graph, roots, keep);
+        let more = more(&search.unreached());
+        if !more.is_empty() {
+            search.go_on(&more);
+        }
+        let (found, pendants) = search.finish();
+        let search::Found { place: mut idom, vertex, parent, mut semi, from_later } = found;
+        semidominators::complete(&parent, &mut semi, from_later);
+        let dominators = ancestors::nearest_common(parent, &semi, ancestors::STEPS_A_NODE);
+        drop(semi);
+        for (node, dominator) in vertex.iter().zip(&dominators).skip(1) {
+            if let Some(slot) = idom.get_mut(*node as usize) {
+                *slot = match *dominator {
+                    VIRTUAL_ROOT => TOP,
+                    number => vertex.get(number as usize).copied().unwrap_or(TOP),
+                };
+            }
+        }
+        drop(dominators);
+        let mut inner = vertex;
+        inner.remove(0);
+        inner.shrink_to_fit();
+        DominatorTree { idom, inner, pendants }
+    }
+
+    /// Number of nodes of the graph.
+    pub fn nodes(&self) -> usize {
+        self.idom.len()
+    }
+
+    /// The node that dominates `node` immediately. None if no single node does (`node` is a root or reached on
+    /// separate paths) or `node` is not reachable; see [`DominatorTree::is_reachable`].
+    pub fn idom(&self, node: u32) -> Option<u32> {
+        self.idom.get(node as usize).copied().filter(|&idom| idom < TOP)
+    }
+
+    /// Whether a root reaches `node`.
+    pub fn is_reachable(&self, node: u32) -> bool {
+        self.idom.get(node as usize).is_some_and(|&idom| idom != NONE)
+    }
+
+    /// The reachable nodes, each after its dominator.
+    pub fn order(&self) -> impl Iterator<Item = u32> + '_ {
+        self.inner.iter().copied().chain(self.reachable_pendants())
+    }
+
+    /// The reachable nodes, each before its dominator.
+    pub fn upwards(&self) -> impl Iterator<Item = u32> + '_ {
+        self.reachable_pendants().chain(self.inner.iter().rev().copied())
+    }
+
+    fn reachable_pendants(&self) -> impl Iterator<Item = u32> + '_ {
+        self.pendants.iter().filter(|&node| self.is_reachable(node))
+    }
+
+    /// The reachable nodes that no node dominates, in the order of the search.
+    pub fn top(&self) -> impl Iterator<Item = u32> + '_ {
+        self.inner.iter().copied().filter(|&node| self.idom.get(node as usize) == Some(&TOP))
+    }
+
+    /// `node`'s dominators from its immediate one up.
+    pub fn dominators(&self, node: u32) -> impl Iterator<Item = u32> + '_ {
+        std::iter::successors(self.idom(node), |&node| self.idom(node))
+    }
+
+    /// What would go with each node: its own weight and that of all nodes it dominates; 0 for unreachable nodes.
+    /// Sums stop at `u64::MAX`.
+    pub fn retained(&self, weight: impl Fn(u32) -> u64 + Sync) -> Vec<u64> {
+        let own = |(node, &idom): (usize, &u32)| if idom == NONE { 0 } else { weight(node as u32) };
+        let mut retained: Vec<u64> = self.idom.par_iter().enumerate().map(own).collect();
+        for node in self.upwards() {
+            if let Some(idom) = self.idom(node) {
+                let sum = retained.get(node as usize).copied().unwrap_or(0);
+                if let Some(above) = retained.get_mut(idom as usize) {
+                    *above = above.saturating_add(sum);
+                }
+            }
+        }
+        retained
+    }
+
+    /// The tree downwards: for every node the nodes it dominates immediately, ascending.
+    pub fn children(&self) -> Adjacency {
+        let upwards = |range: std::ops::Range<u32>, builder: &mut BlockBuilder| {
+            for node in range {
+                if let Some(idom) = self.idom(node) {
+                    builder.edge(Edge::new(idom, EdgeKind::Owned));
+                }
+                builder.end_node();
+            }
+        };
+        Adjacency::build(self.nodes(), upwards).transpose(|_| true)
+    }
+
+    /// Bytes the tree takes.
+    pub fn bytes(&self) -> usize {
+        (self.idom.len() + self.inner.len()) * size_of::<u32>() + self.pendants.bytes()
+    }
+}
