@@ -7,7 +7,7 @@
 //! will most likely go, while the process still runs.
 
 use std::fs::File;
-use std::io::IoSliceMut;
+use std::io::{IoSliceMut, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
@@ -20,6 +20,7 @@ use super::error::CaptureError;
 use super::pages::{PageMap, Wanted};
 use super::plan::Absent;
 use super::process;
+use crate::corefile::SparseWriter;
 
 /// Bytes read at a time.
 const BUFFER: usize = 1 << 20;
@@ -27,12 +28,10 @@ const BUFFER: usize = 1 << 20;
 const MOST_RANGES: usize = 512;
 /// Bytes that one thread takes on at a time.
 const CHUNK: u64 = 8 << 20;
-/// What is left out of the file if it is zero.
-const BLOCK: usize = 4096;
+/// Bytes that are read or given up as a whole: the smallest page.
+const PAGE: usize = 4096;
 /// Most threads: more than the memory has use for.
 const MOST_WORKERS: usize = 8;
-
-static ZEROS: [u8; BLOCK] = [0; BLOCK];
 
 /// Memory to copy and where in the file it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,8 +130,8 @@ impl Memory {
             return Ok(0);
         }
         let mut unreadable = 0;
-        for (index, page) in into.chunks_mut(BLOCK).enumerate() {
-            let address = start.saturating_add((index * BLOCK) as u64);
+        for (index, page) in into.chunks_mut(PAGE).enumerate() {
+            let address = start.saturating_add((index * PAGE) as u64);
             match file.read_at(page, address) {
                 Ok(count) if count == page.len() => {}
                 // What the kernel answers when the memory itself is gone.
@@ -201,7 +200,8 @@ impl Workers {
                 let (bytes, behind) =
                     rest.split_at_checked((piece.end - piece.start) as usize).unwrap_or_default();
                 rest = behind;
-                write_sparsely(into, bytes, piece.offset)?;
+                let written = SparseWriter::new(into, piece.offset).write_all(bytes);
+                written.map_err(|source| CaptureError::Write { source })?;
             }
             Ok(tally)
         })
@@ -323,24 +323,6 @@ impl Worker<'_> {
     }
 }
 
-/// Writes bytes at an offset of a file that has nothing there yet, and leaves out what is zero.
-pub(super) fn write_sparsely(file: &File, bytes: &[u8], offset: u64) -> Result<(), CaptureError> {
-    let is_zero = |block: &[u8]| ZEROS.get(..block.len()) == Some(block);
-    let mut at = 0;
-    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-        let zeros: usize = rest.chunks(BLOCK).take_while(|block| is_zero(block)).map(<[u8]>::len).sum();
-        let rest = rest.get(zeros..).unwrap_or_default();
-        let full: usize = rest.chunks(BLOCK).take_while(|block| !is_zero(block)).map(<[u8]>::len).sum();
-        let dense = rest.get(..full).unwrap_or_default();
-        if !dense.is_empty() {
-            let offset = offset + (at + zeros) as u64;
-            file.write_all_at(dense, offset).map_err(|source| CaptureError::Write { source })?;
-        }
-        at += zeros + full;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -377,19 +359,6 @@ mod tests {
     }
 
     #[test]
-    fn zeros_are_left_out_and_read_back_all_the_same() {
-        let mut bytes = vec![0; 5 * BLOCK + 100];
-        bytes[BLOCK + 5] = 1;
-        bytes[4 * BLOCK] = 2;
-        bytes[5 * BLOCK + 99] = 3;
-        let file = tempfile::tempfile().unwrap();
-        write_sparsely(&file, &bytes, 10).unwrap();
-        let mut back = vec![9; bytes.len()];
-        file.read_exact_at(&mut back, 10).unwrap();
-        assert_eq!(back, bytes);
-    }
-
-    #[test]
     fn a_process_that_is_gone_is_told() {
         let mut child = std::process::Command::new("true").spawn().unwrap();
         child.wait().unwrap();
@@ -400,15 +369,15 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_zero_and_counted() {
-        let here = vec![7u8; 3 * BLOCK];
+        let here = vec![7u8; 3 * PAGE];
         let address = here.as_ptr() as u64;
         let memory = Memory::open(std::process::id() as i32);
-        let mut buffer = vec![9; 2 * BLOCK + 16];
+        let mut buffer = vec![9; 2 * PAGE + 16];
         let ranges =
-            [(address, address + 16), (BLOCK as u64, 2 * BLOCK as u64), (address, address + BLOCK as u64)];
-        assert_eq!(memory.read(&ranges, &mut buffer).unwrap(), BLOCK as u64);
+            [(address, address + 16), (PAGE as u64, 2 * PAGE as u64), (address, address + PAGE as u64)];
+        assert_eq!(memory.read(&ranges, &mut buffer).unwrap(), PAGE as u64);
         assert!(buffer[..16].iter().all(|&byte| byte == 7));
-        assert!(buffer[16..16 + BLOCK].iter().all(|&byte| byte == 0));
-        assert!(buffer[16 + BLOCK..].iter().all(|&byte| byte == 7));
+        assert!(buffer[16..16 + PAGE].iter().all(|&byte| byte == 0));
+        assert!(buffer[16 + PAGE..].iter().all(|&byte| byte == 7));
     }
 }

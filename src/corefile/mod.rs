@@ -55,7 +55,7 @@ pub use read_log::{ReadLog, Recorded};
 pub use registers::Registers;
 pub use saved::{MemoryFigures, NOTE_ANSWERS, NOTE_OWNER, NOTE_SOURCE, NOTE_TABLE, Redaction, Source};
 pub use search_places::SearchPlaces;
-pub use sparse_file::temporary_file;
+pub use sparse_file::{SparseWriter, temporary_file};
 pub use writer::{CoreLayout, NewNote, NewSegment};
 
 /// A virtual address in the dead process.

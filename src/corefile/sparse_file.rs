@@ -37,7 +37,7 @@ impl SparseFile {
 
     /// A writer that begins at a byte of the file. Several may write to different parts at the same time.
     pub(super) fn writer_at(&self, offset: u64) -> SparseWriter<'_> {
-        SparseWriter { file: &self.file, at: offset }
+        SparseWriter::new(&self.file, offset)
     }
 
     /// The file, at its final length: behind the last write there may have been zeros.
@@ -52,14 +52,19 @@ impl SparseFile {
     }
 }
 
-/// Writes a part of a file and leaves out blocks of zeros.
+/// Writes a part of a file that has nothing there yet, and leaves out blocks of zeros.
 #[derive(Debug)]
-pub(super) struct SparseWriter<'f> {
+pub struct SparseWriter<'f> {
     file: &'f File,
     at: u64,
 }
 
-impl SparseWriter<'_> {
+impl<'f> SparseWriter<'f> {
+    /// A writer that begins at a byte of `file`.
+    pub fn new(file: &'f File, offset: u64) -> SparseWriter<'f> {
+        SparseWriter { file, at: offset }
+    }
+
     /// Where in the file the next byte goes.
     pub(super) fn position(&self) -> u64 {
         self.at
@@ -118,6 +123,19 @@ mod tests {
         assert_eq!(read, content);
         let stored = std::os::unix::fs::MetadataExt::blocks(&file.metadata().unwrap()) * 512;
         assert!(stored < 100_000, "{stored}");
+    }
+
+    #[test]
+    fn zeros_are_left_out_and_read_back_all_the_same() {
+        let mut bytes = vec![0; 5 * BLOCK + 100];
+        bytes[BLOCK + 5] = 1;
+        bytes[4 * BLOCK] = 2;
+        bytes[5 * BLOCK + 99] = 3;
+        let file = tempfile::tempfile().unwrap();
+        SparseWriter::new(&file, 10).write_all(&bytes).unwrap();
+        let mut back = vec![9; bytes.len()];
+        file.read_exact_at(&mut back, 10).unwrap();
+        assert_eq!(back, bytes);
     }
 
     #[test]
