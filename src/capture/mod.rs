@@ -165,9 +165,7 @@ impl Target {
             }
         }
         let notes = self.notes(&registers, &auxv, &mappings)?;
-        let pages = PageMap::open(pid, linux::page_size(&linux::auxv(&auxv)));
-        let plan =
-            plan(&mappings, details, &|mapping, wanted| pages.runs(mapping.start, mapping.end, wanted));
+        let (pages, plan) = self.plan(&mappings, details, &auxv);
         let pieces = self.pieces(&plan, &notes);
         let tally = workers.copy(&memory, &pages, &pieces, into)?;
         let threads = registers.len();
@@ -205,10 +203,16 @@ impl Target {
         let threads: Vec<_> =
             process::threads(self.pid)?.into_iter().map(|tid| (tid, registers.clone())).collect();
         let notes = self.notes(&threads, &auxv, &mappings)?;
-        let pages = PageMap::open(self.pid, linux::page_size(&linux::auxv(&auxv)));
-        let plan =
-            plan(&mappings, details, &|mapping, wanted| pages.runs(mapping.start, mapping.end, wanted));
+        let (pages, plan) = self.plan(&mappings, details, &auxv);
         workers.prepare(&pages, &self.pieces(&plan, &notes), into, process::available_memory() / 2)
+    }
+
+    /// Which pages the process has, and what is to be copied of these mappings.
+    fn plan(&self, mappings: &[Mapping], details: &[Details], auxv: &[u8]) -> (PageMap, Plan) {
+        let pages = PageMap::open(self.pid, linux::page_size(&linux::auxv(auxv)));
+        let runs = |mapping: &Mapping, wanted| pages.runs(mapping.start, mapping.end, wanted);
+        let plan = plan(mappings, details, &runs);
+        (pages, plan)
     }
 
     /// Where in the file everything goes that is copied while the process stands still.
