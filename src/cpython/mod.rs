@@ -100,7 +100,7 @@ pub use slot::Slot;
 pub use thread_name::thread_name;
 pub use type_search::is_type;
 pub use types::{AllocationCounts, TypeId, TypeInfo, TypeTable, Walk, WalkKind};
-pub use values::{StrText, is_str, read_bytes, read_int, read_str, str_text, tuple_items};
+pub use values::{REMOVED_HASH, StrText, is_str, read_bytes, read_int, read_str, str_text, tuple_items};
 pub use words::{ReadField, half, word};
 
 use crate::corefile::{Address, AddressSpace, Machine};

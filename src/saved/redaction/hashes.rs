@@ -3,14 +3,12 @@
 //! Knows where objects, dicts and sets keep them; refuses to compute any.
 
 use crate::corefile::Address;
-use crate::cpython::{DictItems, ReadField, Runtime, WalkKind, type_flags};
+use crate::cpython::{DictItems, REMOVED_HASH, ReadField, Runtime, WalkKind, type_flags};
 use crate::saved::read_all::WholeHeap;
 
 /// Bytes of a word, and of an entry of a set: the element and its hash (Include/cpython/setobject.h, `setentry`).
 const WORD: u64 = 8;
 const SET_ENTRY: u64 = 16;
-/// The hash of a place in a set whose element was removed: it says so, and nothing of the element.
-const REMOVED: u64 = u64::MAX;
 
 /// Takes back that the hashes of str, bytes, keys and elements were read.
 pub(super) fn forget(runtime: &Runtime<'_>, whole: &WholeHeap) {
@@ -55,7 +53,8 @@ fn forget_elements(runtime: &Runtime<'_>, set: Address) {
     for index in 0..=mask {
         let hash = table.wrapping_add(index.wrapping_mul(SET_ENTRY) + WORD);
         match space.peek(hash, WORD as usize) {
-            Ok(bytes) if bytes == REMOVED.to_le_bytes() => {}
+            // It says that the element was removed, and nothing of the element.
+            Ok(bytes) if bytes == REMOVED_HASH.to_le_bytes() => {}
             Ok(_) => space.forget(hash),
             Err(_) => return,
         }
