@@ -3,6 +3,8 @@
 //! The process is `fixtures/programs/busy.py`, which checks each of its own waits. Trials are ignored where no interpreter is
 //! found or the system lets nobody trace a process of the same user.
 
+use crate::cells;
+use crate::program::{self, printed};
 use exuvia::analysis::collect;
 use exuvia::corefile::{Inputs, SearchOptions};
 use exuvia::cpython::{AllocatorKind, Runtime};
@@ -11,7 +13,7 @@ use exuvia::report::Coverage;
 use libtest_mimic::Trial;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -38,7 +40,7 @@ pub fn trials(root: &Path) -> Vec<Trial> {
         ("killed", killed_captures_leave_nothing),
         ("ended", processes_that_end_are_told),
     ];
-    let found = interpreters(root);
+    let found = cells::interpreters(root);
     let newest = |free_threaded: bool| {
         let of_kind = |cell: &str| {
             let (release, build) = cell.split_at(cell.find(char::is_alphabetic).unwrap_or(cell.len()));
@@ -65,15 +67,6 @@ pub fn trials(root: &Path) -> Vec<Trial> {
         }
     }
     trials
-}
-
-/// Cells and executables that `fixtures/interpreters.py` lists.
-pub fn interpreters(root: &Path) -> Vec<(String, PathBuf)> {
-    let listed = Command::new("python3").arg(root.join("fixtures/interpreters.py")).output();
-    let text = listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    let line =
-        |line: &str| line.split_once(' ').map(|(cell, path)| (cell.to_owned(), PathBuf::from(path.trim())));
-    text.lines().filter_map(line).collect()
 }
 
 fn can_run(interpreter: &Path) -> bool {
@@ -131,7 +124,7 @@ impl Scene {
     }
 
     fn capture(&self, target: &Target, name: &str, options: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_exuvia"));
+        let mut command = program::exuvia();
         command.arg("capture").arg(target.0.id().to_string()).args(options);
         command.arg("-o").arg(self.path(name)).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -209,17 +202,6 @@ impl Busy {
     }
 }
 
-fn succeeded(output: Output) -> Result<String, String> {
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        false => Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr))),
-    }
-}
-
-fn run(command: &mut Command) -> Result<String, String> {
-    command.output().map_err(|error| error.to_string()).and_then(succeeded)
-}
-
 /// Many captures of a process under load: each is whole and consistent, and the process does not notice.
 fn captured_again_and_again(interpreter: &Path, captures: usize) -> Result<(), String> {
     let scene = Scene::new()?;
@@ -229,14 +211,12 @@ fn captured_again_and_again(interpreter: &Path, captures: usize) -> Result<(), S
         // Now as a whole, now as a heap to keep.
         let options: &[&str] =
             if number % 10 == 9 { &["--force", "--level", "1"] } else { &["--force", "--raw"] };
-        run(&mut scene.capture(&busy.target, "core", options)).map_err(at)?;
+        printed(&mut scene.capture(&busy.target, "core", options)).map_err(at)?;
         is_consistent(&scene.path("core")).map_err(at)?;
         busy.steps().map_err(at)?;
     }
-    let shown = run(Command::new(env!("CARGO_BIN_EXE_exuvia"))
-        .arg("show")
-        .arg(scene.path("core"))
-        .args(["__main__.KEPT[\"answer\"]", "--json"]))?;
+    let show = ["show", "__main__.KEPT[\"answer\"]", "--json"];
+    let shown = printed(&mut program::command(&show, &scene.path("core"), &[]))?;
     if !shown.contains("42") {
         return Err(format!("the answer is not 42: {shown}"));
     }
@@ -293,10 +273,10 @@ fn same_answers_as_gcore(interpreter: &Path) -> Result<(), String> {
     while !busy.is_stopped() {
         sleep(Duration::from_millis(5));
     }
-    run(&mut scene.capture(&busy.target, "before", &["--raw"]))?;
-    run(Command::new("gcore").arg("-o").arg(scene.path("gcore")).arg(busy.target.0.id().to_string()))?;
-    run(&mut scene.capture(&busy.target, "after", &["--raw"]))?;
-    run(&mut scene.capture(&busy.target, "saved", &["--level", "1"]))?;
+    printed(&mut scene.capture(&busy.target, "before", &["--raw"]))?;
+    printed(Command::new("gcore").arg("-o").arg(scene.path("gcore")).arg(busy.target.0.id().to_string()))?;
+    printed(&mut scene.capture(&busy.target, "after", &["--raw"]))?;
+    printed(&mut scene.capture(&busy.target, "saved", &["--level", "1"]))?;
     if !busy.is_stopped() {
         return Err("the process was stopped before, and is not any more".to_owned());
     }
@@ -319,10 +299,7 @@ fn same_answers_as_gcore(interpreter: &Path) -> Result<(), String> {
 
 /// A command's document without what tells one file from another.
 fn answer(core: &Path, command: &[&str]) -> Result<Value, String> {
-    let (name, options) = command.split_first().ok_or("no command")?;
-    let mut typed = Command::new(env!("CARGO_BIN_EXE_exuvia"));
-    let text = run(typed.arg(name).arg(core).args(options).arg("--json"))?;
-    let mut document: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let mut document = program::document(command, core, &[])?;
     document["core"] = Value::Null;
     // gcore has the untouched pages that it makes the kernel provide.
     document["coverage"]["memory"] = Value::Null;
@@ -335,7 +312,7 @@ fn killed_captures_leave_nothing(interpreter: &Path) -> Result<(), String> {
     let scene = Scene::new()?;
     let mut busy = scene.busy(interpreter)?;
     let begun = Instant::now();
-    run(&mut scene.capture(&busy.target, "whole", &["--raw", "--force"]))?;
+    printed(&mut scene.capture(&busy.target, "whole", &["--raw", "--force"]))?;
     let whole = begun.elapsed();
     let mut killed = 0;
     for number in 0..KILLS {

@@ -1,8 +1,10 @@
-//! Which cell of the table of versions and builds a directory of `fixtures/make.py` is of, and which cells are asked for.
+//! Which cell of the table of versions and builds a directory of `fixtures/make.py` is of, which cells are asked for, and
+//! which interpreters there are.
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// `origin.json`: which interpreter a core is of, and how it was run.
 #[derive(Clone, Debug, Deserialize)]
@@ -48,6 +50,15 @@ impl Origin {
         let environment = self.cell.strip_prefix(&format!("{}{}", self.version, self.build));
         format!("{}{}{}", self.minor(), self.build, environment.unwrap_or_default())
     }
+}
+
+/// Cells and executables that `fixtures/interpreters.py` lists.
+pub fn interpreters(root: &Path) -> Vec<(String, PathBuf)> {
+    let listed = Command::new("python3").arg(root.join("fixtures/interpreters.py")).output();
+    let text = listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let line =
+        |line: &str| line.split_once(' ').map(|(cell, path)| (cell.to_owned(), PathBuf::from(path.trim())));
+    text.lines().filter_map(line).collect()
 }
 
 /// What `EXUVIA_EXPECT` asks for and no directory is of. It lists cells, with or without the patch release.

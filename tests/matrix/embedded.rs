@@ -3,6 +3,7 @@
 //!
 //! A trial without gcc, gcore or an interpreter to build against counts as ignored, unless `EXUVIA_TOOLS` is set.
 
+use crate::program::document;
 use libtest_mimic::Trial;
 use serde_json::Value;
 use std::io::Read;
@@ -204,36 +205,25 @@ fn take_core(program: &Path, installation: &Installation, directory: &Path) -> R
 
 /// The objects that the program made, its stack and locals; all of it exact as far as the files are there.
 fn tells_all(core: &Path, case: Case) -> Result<(), String> {
-    let types = document(&["types", "--filter", "__main__.Session"], core)?;
+    let types = document(&["types", "--filter", "__main__.Session"], core, &[])?;
     equal(&types["result"]["objects"], &Value::from(1000), "sessions")?;
-    let threads = document(&["threads", "--values"], core)?;
+    let threads = document(&["threads", "--values"], core, &[])?;
     let frame = &threads["result"]["threads"][0]["frames"][0];
     equal(&frame["function"], &Value::from("wait"), "the innermost frame")?;
     let here = frame["locals"].as_array().into_iter().flatten().find(|local| local["name"] == "here");
     equal(&here.map_or(Value::Null, |local| local["value"].clone()), &Value::from("'waiting'"), "the local")?;
-    let overview = document(&["overview"], core)?;
+    let overview = document(&["overview"], core, &[])?;
     for answer in overview["coverage"]["answers"].as_array().into_iter().flatten() {
         let needs_code = matches!(answer["answer"].as_str(), Some("sizes" | "references" | "garbage"));
         if case != Case::Deleted || !needs_code {
             equal(&answer["state"], &Value::from("exact"), &answer.to_string())?;
         }
     }
-    let info = document(&["info"], core)?;
+    let info = document(&["info"], core, &[])?;
     let modules = info["result"]["modules"].as_array().ok_or("no modules")?;
     let python = modules.iter().find(|module| module["is_python"] == true).ok_or("no Python")?;
     let status = if case == Case::Deleted { "missing" } else { "matched" };
     equal(&python["status"], &Value::from(status), "the file with the interpreter")
-}
-
-fn document(command: &[&str], core: &Path) -> Result<Value, String> {
-    let output = Command::new(env!("CARGO_BIN_EXE_exuvia"))
-        .args(command)
-        .arg("--json")
-        .arg(core)
-        .output()
-        .map_err(|error| error.to_string())?;
-    serde_json::from_slice(&output.stdout)
-        .map_err(|error| format!("{command:?}: {error}: {}", String::from_utf8_lossy(&output.stderr)))
 }
 
 fn equal(found: &Value, expected: &Value, what: &str) -> Result<(), String> {

@@ -13,6 +13,7 @@ mod document;
 mod embedded;
 mod oracle;
 mod partial;
+mod program;
 mod proofs;
 mod redacted;
 mod retained;

@@ -4,6 +4,7 @@
 //! `fixtures/partial.py` takes them, each beside the whole core of the same process, which is the truth here: whatever
 //! less memory tells must be in it, and may be called exact only if it is all of it.
 
+use crate::program::{self, document};
 use crate::without;
 use exuvia::analysis::collect;
 use exuvia::corefile::{Inputs, ModuleStatus, SearchOptions};
@@ -15,6 +16,7 @@ use libtest_mimic::Trial;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -279,7 +281,11 @@ fn cut_off(core: &Path, partial: &Partial, truth: &Told, scratch: &Path) -> Resu
 
 /// `info` names what is missing, how much of the memory that objects lie in is there, and what to do.
 fn says_what_would_help(core: &Path, percent: u64) -> Result<(), String> {
-    let report = run(core, &["info"], &[])?;
+    // It describes a core of which too little is left to decode it, and fails all the same.
+    let output = program::output(&mut program::command(&["info", "--json"], core, &[]))?;
+    let report: Value = serde_json::from_slice(&output.stdout).map_err(|error| {
+        format!("{}: {error}: {}", core.display(), String::from_utf8_lossy(&output.stderr))
+    })?;
     let answers = report["coverage"]["answers"].to_string();
     match ["cut off", " %", "ulimit"].into_iter().find(|word| !answers.contains(word)) {
         Some(word) => Err(format!("{} at {percent} %: no {word:?} in {answers}", core.display())),
@@ -290,11 +296,12 @@ fn says_what_would_help(core: &Path, percent: u64) -> Result<(), String> {
 /// Two cores of one process: every command's document is the same, but for who wrote the core, of what the process died,
 /// and which of the kernel's own pages are in it.
 fn same_answers(cores: &[PathBuf; 2], partial: &Partial) -> Result<(), String> {
-    let root = partial.root.as_ref().map(|root| root.display().to_string());
-    let sysroot: Vec<&str> = root.iter().flat_map(|root| ["--sysroot", root.as_str()]).collect();
+    let sysroot = partial.root.iter().flat_map(|root| ["--sysroot".into(), root.into()]);
+    let sysroot: Vec<OsString> = sysroot.collect();
     for command in COMMANDS {
         let [first, second] = cores;
-        let (mut one, mut other) = (run(first, command, &sysroot)?, run(second, command, &sysroot)?);
+        let (mut one, mut other) =
+            (document(command, first, &sysroot)?, document(command, second, &sysroot)?);
         for report in [&mut one, &mut other] {
             without_identity(report);
         }
@@ -306,23 +313,6 @@ fn same_answers(cores: &[PathBuf; 2], partial: &Partial) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-fn run(core: &Path, command: &[&str], options: &[&str]) -> Result<Value, String> {
-    let (name, rest) = command.split_first().ok_or("no command")?;
-    let targets = rest.iter().filter(|word| !word.starts_with('-'));
-    let own = rest.iter().filter(|word| word.starts_with('-'));
-    let output = Command::new(env!("CARGO_BIN_EXE_exuvia"))
-        .arg(name)
-        .args(own)
-        .args(["--json"])
-        .args(options)
-        .arg(core)
-        .args(targets)
-        .output()
-        .map_err(|error| error.to_string())?;
-    serde_json::from_slice(&output.stdout)
-        .map_err(|error| format!("{command:?}: {error}: {}", String::from_utf8_lossy(&output.stderr)))
 }
 
 /// Leaves out what says which core it is.

@@ -4,7 +4,8 @@
 //! `fixtures/programs/secrets.py`, which plants secrets wherever a process may have them.
 
 use crate::cells::Origin;
-use crate::saved::{document, dumped_alike, files_of, run, succeeded};
+use crate::program::{command, document, printed};
+use crate::saved::{dumped_alike, files_of};
 use libtest_mimic::Trial;
 use rustc_hash::FxHashSet;
 use serde_json::Value;
@@ -66,17 +67,8 @@ fn without_keys(value: &Value) -> Value {
 }
 
 fn save(core: &Path, saved: &Path, what: &str, files: &[OsString]) -> Result<(), String> {
-    let redact = format!("--redact={what}");
-    let arguments = [
-        "save".into(),
-        core.into(),
-        "-o".into(),
-        saved.into(),
-        "--level".into(),
-        "3".into(),
-        OsString::from(redact),
-    ];
-    succeeded(&run(&arguments, files), &arguments)
+    let options = [&format!("--redact={what}"), "--level", "3", "-o"];
+    printed(command(&["save"], core, files).args(options).arg(saved)).map(drop)
 }
 
 /// A trial for each interpreter that can be run here: none of its secrets is left.
@@ -88,7 +80,7 @@ pub fn trials(root: &Path) -> Vec<Trial> {
     // `core(5)`: a pattern may lead elsewhere, or to a program.
     let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap_or_default();
     let written_here = !pattern.starts_with('|') && !pattern.contains('/');
-    let found: Vec<_> = crate::captured::interpreters(root).into_iter().filter(runnable).collect();
+    let found: Vec<_> = crate::cells::interpreters(root).into_iter().filter(runnable).collect();
     if found.is_empty() || !written_here {
         return vec![Trial::test("secrets", || Ok(())).with_ignored_flag(true)];
     }
