@@ -53,7 +53,7 @@ mod tests {
         fn are_those_without_which_the_node_is_lost((nodes, list) in test_graphs::edge_lists(25, 50),
                                                     roots in test_graphs::node_sets(25)) {
             let forward = test_graphs::graph(nodes, &list);
-            let tree = DominatorTree::new(&forward, &forward.transpose(strong), &roots, strong);
+            let tree = DominatorTree::new(&forward, &roots, strong);
             let nesting = Nesting::new(nodes, tree.order(), |node| tree.idom(node));
             let before = reachable(&forward, &roots, strong);
             let single = single_edges(&forward, &roots, &tree, &nesting, &before, strong);

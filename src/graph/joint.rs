@@ -235,7 +235,7 @@ mod tests {
                                                 groups in proptest::collection::vec(0u32..5, 40)) {
             let forward = test_graphs::graph(nodes, &list);
             let backward = forward.transpose(strong);
-            let tree = DominatorTree::new(&forward, &backward, &roots, strong);
+            let tree = DominatorTree::new(&forward, &roots, strong);
             let group_of = |node: u32| groups.get(node as usize).copied().filter(|&group| group < 4);
             let weight = |node: u32| 1 + u64::from(node) * 100;
             let graph = Dominance { forward: &forward, backward: &backward, roots: &roots, tree: &tree };
@@ -259,7 +259,7 @@ mod tests {
         let forward = test_graphs::graph(7, &list);
         let backward = forward.transpose(strong);
         let roots = NodeSet::from_nodes(7, [0]);
-        let tree = DominatorTree::new(&forward, &backward, &roots, strong);
+        let tree = DominatorTree::new(&forward, &roots, strong);
         let graph = Dominance { forward: &forward, backward: &backward, roots: &roots, tree: &tree };
         let found = retained_by_groups(graph, strong, 1, |node| [1, 2].contains(&node).then_some(0), |_| 10);
         assert_eq!(found, [GroupTotal { nodes: 4, weight: 40 }]);

@@ -112,7 +112,7 @@ fn is_structure(heap: Heap<'_, '_>, roots: &Roots, tree: &DominatorTree, node: u
 fn heaviest_children(retention: &Retention) -> Vec<u32> {
     let (tree, of) = (retention.tree(), |node: u32| retention.of(node));
     let mut heaviest = vec![NONE; tree.nodes()];
-    for node in tree.order() {
+    for &node in tree.order() {
         if let Some(slot) = tree.idom(node).and_then(|above| heaviest.get_mut(above as usize))
             && (*slot == NONE || of(*slot) < of(node))
         {

@@ -34,10 +34,8 @@ const TOP: u32 = u32::MAX - 1;
 pub struct DominatorTree {
     /// Node, `TOP` or `NONE`.
     idom: Vec<u32>,
-    /// The reachable nodes but for pendants, so that every node comes after its dominator.
-    inner: Vec<u32>,
-    /// Nodes that dominate nothing, some of them not reachable.
-    pendants: NodeSet,
+    /// The reachable nodes so that every node comes after its dominator: those searched, then the pendants.
+    order: Vec<u32>,
 }
 
 impl DominatorTree {
@@ -73,10 +71,11 @@ impl DominatorTree {
             }
         }
         drop(dominators);
-        let mut inner = vertex;
-        inner.remove(0);
-        inner.shrink_to_fit();
-        DominatorTree { idom, inner, pendants }
+        let mut order = vertex;
+        order.remove(0);
+        let is_reached = |&node: &u32| idom.get(node as usize).is_some_and(|&holder| holder != NONE);
+        order.extend(pendants.iter().filter(is_reached));
+        DominatorTree { idom, order }
     }
 
     /// Number of nodes of the graph.
@@ -96,22 +95,13 @@ impl DominatorTree {
     }
 
     /// The reachable nodes, each after its dominator.
-    pub fn order(&self) -> impl Iterator<Item = u32> + '_ {
-        self.inner.iter().copied().chain(self.reachable_pendants())
-    }
-
-    /// The reachable nodes, each before its dominator.
-    pub fn upwards(&self) -> impl Iterator<Item = u32> + '_ {
-        self.reachable_pendants().chain(self.inner.iter().rev().copied())
-    }
-
-    fn reachable_pendants(&self) -> impl Iterator<Item = u32> + '_ {
-        self.pendants.iter().filter(|&node| self.is_reachable(node))
+    pub fn order(&self) -> &[u32] {
+        &self.order
     }
 
     /// The reachable nodes that no node dominates, in the order of the search.
     pub fn top(&self) -> impl Iterator<Item = u32> + '_ {
-        self.inner.iter().copied().filter(|&node| self.idom.get(node as usize) == Some(&TOP))
+        self.order.iter().copied().filter(|&node| self.idom.get(node as usize) == Some(&TOP))
     }
 
     /// `node`'s dominators from its immediate one up.
@@ -124,7 +114,7 @@ impl DominatorTree {
     pub fn retained(&self, weight: impl Fn(u32) -> u64 + Sync) -> Vec<u64> {
         let own = |(node, &idom): (usize, &u32)| if idom == NONE { 0 } else { weight(node as u32) };
         let mut retained: Vec<u64> = self.idom.par_iter().enumerate().map(own).collect();
-        for node in self.upwards() {
+        for &node in self.order.iter().rev() {
             if let Some(idom) = self.idom(node) {
                 let sum = retained.get(node as usize).copied().unwrap_or(0);
                 if let Some(above) = retained.get_mut(idom as usize) {
@@ -150,6 +140,6 @@ impl DominatorTree {
 
     /// Bytes the tree takes.
     pub fn bytes(&self) -> usize {
-        (self.idom.len() + self.inner.len()) * size_of::<u32>() + self.pendants.bytes()
+        (self.idom.len() + self.order.len()) * size_of::<u32>()
     }
 }
