@@ -20,6 +20,7 @@ mod roots;
 mod split_counts;
 mod suspects;
 mod type_groups;
+mod waste;
 
 pub use collector::{Collection, InterpreterGarbage, WhyUncollected, collect};
 pub use cycle_shape::{CycleStep, ShapeEdge};
@@ -36,6 +37,7 @@ pub use retention::Retention;
 pub use roots::{Root, Roots};
 pub use suspects::{Confidence, Remedy, Suspect, SuspectKind, Suspects, retained_by_suspects, suspects};
 pub use type_groups::{TypeGrouping, TypeGroups};
+pub use waste::{ValueGroup, Waste, WasteFinding, WasteHolder, WasteKind, WasteLimits, waste, waste_of_room};
 
 use crate::cpython::{Runtime, TypeInfo, uncounted_referents};
 use crate::graph::EdgeKind;

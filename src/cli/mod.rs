@@ -4,6 +4,7 @@
 pub mod args;
 mod capture_command;
 mod commands;
+mod compare_commands;
 pub mod dump;
 mod glob;
 mod graph_commands;
@@ -100,6 +101,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Paths(arguments) => graph_commands::paths(&arguments, &common),
         Command::Cycles(arguments) => graph_commands::cycles(&arguments, &common),
         Command::Suspects(arguments) => graph_commands::suspects(&arguments, &common),
+        Command::Waste(arguments) => compare_commands::waste(&arguments, &common),
         Command::Threads(arguments) => commands::threads(&arguments, &common),
         Command::Capture(arguments) => capture_command::capture(&arguments, &common),
         Command::Save(arguments) => save_command::save(&arguments, &common),

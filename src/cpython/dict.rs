@@ -137,8 +137,14 @@ impl Shape {
 
     /// Entries there is room for: `USABLE_FRACTION`, two thirds of the index's slots.
     #[inline]
-    fn room(self) -> u64 {
+    pub fn room(self) -> u64 {
         self.slots.saturating_mul(2) / 3
+    }
+
+    /// Bytes of an entry.
+    #[inline]
+    pub fn entry_bytes(self, runtime: &Runtime<'_>) -> u64 {
+        u64::from(self.entry(runtime).0)
     }
 
     /// Values that a dict with a table of its own for them has room for. Up to 3.10 the size of the index tells.

@@ -8,6 +8,7 @@ mod attributes;
 mod blocks;
 mod bounds;
 mod choice;
+mod contents;
 mod debug_offsets;
 mod dict;
 mod embedded;
@@ -42,6 +43,7 @@ mod probe;
 mod processor;
 mod pymalloc;
 mod references;
+mod room;
 mod roots;
 pub mod semantics;
 mod shapes;
@@ -64,6 +66,7 @@ pub use blocks::{
     for_each_area, regions,
 };
 pub use bounds::{Bound, bound_of};
+pub use contents::{PlainValue, ValueKind, each_element, value_length};
 pub use debug_offsets::DebugOffsets;
 pub use dict::{DictItems, DictTable, dict_get, dict_items};
 pub use embedded::{EMBEDDED, EmbeddedTable, embedded_tables};
@@ -93,6 +96,7 @@ pub use pymalloc::{Arena, ClassFigures, PymallocFigures, RawBlocks};
 pub use references::{
     Attributes, Disagreement, Gap, References, Referent, dict_slot, managed_place, uncounted_referents,
 };
+pub use room::{AttributeRoom, Growing, Room, attribute_room, room, shared_names, slotted_size};
 pub use roots::{RootKind, RootReference, roots};
 pub use semantics::{PyVersion, Semantics, Support, type_flags};
 pub use size::{SizeRule, bytes_in_block, object_size, size_of};

@@ -177,7 +177,7 @@ fn preheader(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> u64 {
 
 /// Items that a list has room for, as `list.__sizeof__` reckons.
 #[inline]
-fn list_capacity(runtime: &Runtime<'_>, object: Address) -> Result<u64, ReadError> {
+pub(super) fn list_capacity(runtime: &Runtime<'_>, object: Address) -> Result<u64, ReadError> {
     let l = &runtime.layouts;
     let Some(in_front) = runtime.semantics.list_capacity_in_front else {
         return runtime.space.field(object, l.list.allocated);

@@ -23,6 +23,7 @@ pub mod suspects;
 pub mod table;
 pub mod threads;
 pub mod types;
+pub mod waste;
 
 pub use coverage::{Answer, AnswerState, Coverage};
 pub use envelope::{CoreIdentity, Envelope, SCHEMA_VERSION, Signal, signal_name};

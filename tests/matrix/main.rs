@@ -20,6 +20,7 @@ mod retained;
 mod saved;
 mod sources;
 mod untold;
+mod waste;
 mod without;
 
 use cells::Origin;
@@ -76,6 +77,7 @@ fn main() {
         );
         trials.extend(trial_of_containers(directory.clone()));
         trials.extend(trial_of_retained("live", directory.clone()));
+        trials.extend(trial_of_waste(directory.clone()));
         trials.extend(trial("live", directory));
     }
     trials.extend(partial::trials(&live));
@@ -174,6 +176,17 @@ fn trial_of_containers(directory: PathBuf) -> Option<Trial> {
     (origin.environment.is_empty() && origin.scenario == "bare").then(|| {
         Trial::test(format!("containers::{}", name_of(&directory)), move || {
             containers::prove(&directory.join("core"), &search(&origin)).map_err(Into::into)
+        })
+    })
+}
+
+/// The trial of what could be saved, for each core whose interpreter counted that.
+fn trial_of_waste(directory: PathBuf) -> Option<Trial> {
+    let origin = Origin::of(&directory)?;
+    (origin.scenario == "waste").then(|| {
+        Trial::test(format!("waste::{}", name_of(&directory)), move || {
+            let oracle = Oracle::new(directory.join("oracle"));
+            waste::prove(&directory.join("core"), &oracle, &search(&origin)).map_err(Into::into)
         })
     })
 }

@@ -28,6 +28,17 @@ pub struct Summary {
     pub build: Build,
 }
 
+/// What `counted.py` counted, by kind and type.
+#[derive(Debug, Deserialize)]
+pub struct Counted {
+    /// Values that exist more than once, objects too many, bytes of all but the largest.
+    pub duplicates: BTreeMap<String, Vec<u64>>,
+    /// Objects and bytes.
+    pub room: BTreeMap<String, BTreeMap<String, Vec<u64>>>,
+    /// The same of the planted classes.
+    pub classes: BTreeMap<String, BTreeMap<String, Vec<u64>>>,
+}
+
 #[derive(Debug, Default, Deserialize)]
 pub struct Build {
     /// `sys.getcounts()` shortly before the dump and shortly after: `tp_name`, made, freed, most.
@@ -146,6 +157,15 @@ impl Oracle {
 
     pub fn summary(&self) -> Summary {
         self.json("json")
+    }
+
+    /// What the interpreter counted of waste; of the scenario `waste` only.
+    pub fn counted(&self) -> Counted {
+        #[derive(Deserialize)]
+        struct Part {
+            counted: Counted,
+        }
+        self.json::<Part>("json").counted
     }
 
     pub fn threads(&self) -> Threads {

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 /// What is asked of both.
-const QUESTIONS: [&[&str]; 20] = [
+const QUESTIONS: &[&[&str]] = &[
     &["overview"],
     &["info", "--show-layouts"],
     &["types", "--limit", "100000"],
@@ -18,6 +18,7 @@ const QUESTIONS: [&[&str]; 20] = [
     &["threads", "--values", "--limit", "1000"],
     &["cycles"],
     &["suspects"],
+    &["waste", "--values"],
     &["show", "sys.modules", "--depth", "2", "--limit", "100"],
     &["show", "sys", "--depth", "3", "--limit", "200"],
     &["show", "sys.modules['builtins']", "--depth", "2", "--limit", "300"],

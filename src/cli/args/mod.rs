@@ -1,5 +1,9 @@
 //! The command line as data: commands, options, their help and examples.
 
+mod compare;
+
+pub use compare::WasteArguments;
+
 use crate::report::types::TypeSort;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -158,6 +162,10 @@ pub enum Command {
     /// What to look at first: unbounded containers, large owners, kept exceptions, garbage
     #[command(after_help = "Example:\n  exuvia suspects core.4242")]
     Suspects(CoreArgument),
+
+    /// What could be saved: equal values, empty and oversized containers, attributes without slots
+    #[command(after_help = "Example:\n  exuvia waste core.4242")]
+    Waste(WasteArguments),
 
     /// Take the heap of a process that goes on running; it stands still only while its memory is copied
     #[command(after_help = "Example:\n  exuvia capture 4242 -o heap.core.zst")]

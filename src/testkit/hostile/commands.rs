@@ -2,8 +2,8 @@
 
 use crate::analysis::{
     Direction, Heap, Holders, InstanceFilter, PathsLimits, Retention, Roots, Selection, TypeGrouping,
-    TypeGroups, collect, cycles, histogram, instances, merged_paths, paths, references, retained_by_suspects,
-    retained_by_types, suspects,
+    TypeGroups, WasteLimits, collect, cycles, histogram, instances, merged_paths, paths, references,
+    retained_by_suspects, retained_by_types, suspects, waste,
 };
 use crate::corefile::{Address, Inputs};
 use crate::cpython::{Outline, Runtime, Values};
@@ -22,6 +22,7 @@ use crate::report::show::{ShowOptions, ShowReport};
 use crate::report::suspects::SuspectsReport;
 use crate::report::threads::{ThreadOptions, ThreadsReport};
 use crate::report::types::{TypeOptions, TypeSelection, TypeSort, TypesReport};
+use crate::report::waste::WasteReport;
 use crate::report::{CoreIdentity, Coverage, Envelope, Page, Report};
 use std::hint::black_box;
 
@@ -155,6 +156,8 @@ fn held(whole: &Whole<'_, '_>, told: &Told, chosen: &[Address], threads: &Thread
     }
     retained_by_suspects(heap, &roots, &retention, &mut found);
     told.written(&SuspectsReport::new(objects, &found, LIMIT));
+    let limits = WasteLimits { groups: LIMIT, held: LIMIT, within: None };
+    told.written(&WasteReport::new(heap, &waste(heap, limits), Values::Shown, LIMIT));
     told.written(&CyclesReport::new(objects, &garbage, &cycles(heap, &garbage), LIMIT));
     let roots = Roots::find(heap, &garbage);
     for &object in chosen {

@@ -68,6 +68,8 @@ fn every_command_answers_with_the_document_that_is_described() {
             &["paths", "sys.path"],
             &["cycles"],
             &["suspects"],
+            &["waste"],
+            &["waste", "--values"],
         ] {
             let (command, rest) = arguments.split_first().expect("a command");
             let mut line: Vec<&dyn AsRef<std::ffi::OsStr>> = vec![command, &core, &"--json"];

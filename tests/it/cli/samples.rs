@@ -25,6 +25,7 @@ use exuvia::report::show::{ShowReport, ShowRow};
 use exuvia::report::suspects::{SuspectRow, SuspectsReport};
 use exuvia::report::threads::{ExceptionLine, FrameRow, LocalRow, OtherThread, PythonThread, ThreadsReport};
 use exuvia::report::types::{CountsRow, Rest, TypeRow, TypeSelection, TypesReport};
+use exuvia::report::waste::{GroupRow, HolderRow, WasteReport, WasteRow};
 use exuvia::report::{CoreIdentity, Envelope, Hex, Page, Report, Signal};
 use serde_json::Value;
 use std::path::Path;
@@ -44,6 +45,7 @@ pub fn documents() -> Vec<(&'static str, Value)> {
         ("paths", document(&paths())),
         ("cycles", document(&cycles())),
         ("suspects", document(&suspects())),
+        ("waste", document(&waste())),
         ("capture", document(&captured())),
         ("save", document(&saved())),
     ]
@@ -495,6 +497,40 @@ fn suspects() -> SuspectsReport {
     SuspectsReport { heap_bytes: 1, suspects_total: 1, suspects: vec![row] }
 }
 
+fn waste() -> WasteReport {
+    let row = WasteRow {
+        kind: "duplicates",
+        type_name: text("str"),
+        objects: 2,
+        distinct: Some(1),
+        names: Some(1),
+        bytes: 1,
+        share_permille: 1000,
+        sampled: 2,
+        holders: vec![HolderRow { type_name: text("dict"), label: text("['k\x1b']"), references: 2 }],
+        examples: vec![Hex(1)],
+        remedy: "sys.intern()",
+    };
+    let group = GroupRow {
+        type_name: "str",
+        copies: 3,
+        bytes: 1,
+        length: Some(1),
+        value: Some(text("'x\x1b'")),
+        example: Hex(1),
+    };
+    WasteReport {
+        heap_bytes: 1,
+        values: true,
+        compared: false,
+        unread_values: 1,
+        findings_total: 2,
+        findings: vec![row],
+        groups_total: 2,
+        groups: vec![group],
+    }
+}
+
 fn pages(width: usize) -> Vec<(&'static str, String)> {
     fn page<R: Report>(report: &R, width: usize) -> (&'static str, String) {
         let mut page = Page::new(width, false);
@@ -513,6 +549,7 @@ fn pages(width: usize) -> Vec<(&'static str, String)> {
         page(&paths(), width),
         page(&cycles(), width),
         page(&suspects(), width),
+        page(&waste(), width),
     ]
 }
 

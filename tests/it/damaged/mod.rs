@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Every command, on a target that most heaps have.
-const COMMANDS: [&[&str]; 14] = [
+const COMMANDS: [&[&str]; 15] = [
     &["overview"],
     &["info", "--show-layouts"],
     &["types"],
@@ -26,6 +26,7 @@ const COMMANDS: [&[&str]; 14] = [
     &["paths", "function"],
     &["cycles"],
     &["suspects"],
+    &["waste", "--values"],
     &["dev", "layouts"],
     &["dev", "dump"],
 ];
