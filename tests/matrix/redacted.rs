@@ -15,12 +15,12 @@ use std::process::Command;
 
 /// What is asked of both; the answers name no contents.
 const QUESTIONS: [&[&str]; 6] = [
-    &["types", "@", "--limit", "100000"],
-    &["types", "@", "--garbage"],
-    &["cycles", "@"],
-    &["objects", "@", "dict"],
-    &["referents", "@", "function"],
-    &["paths", "@", "type"],
+    &["types", "--limit", "100000"],
+    &["types", "--garbage"],
+    &["cycles"],
+    &["objects", "dict"],
+    &["referents", "function"],
+    &["paths", "type"],
 ];
 /// Committed cores of which a redacted heap does not have the very same objects (docs/saved-heaps.md, "Known differences").
 pub const DIFFERENT: [&str; 1] = ["3.11.2-aarch64-bare"];
