@@ -17,7 +17,7 @@ fn heap(criterion: &mut Criterion) {
     let core = std::env::var_os("HEAP_BENCH_CORE").map_or_else(|| fixture.join("core.zst"), PathBuf::from);
     let inputs = Inputs::open(&core, &SearchOptions::default()).expect("the core opens");
     let mut runtime = Runtime::open(&inputs, None).expect("its interpreter is decoded");
-    let objects = census(&mut runtime).expect("its objects are counted").objects;
+    let objects = census(&mut runtime).expect("its objects are counted").counted.objects;
     let graph = build_graph(&runtime, &objects).expect("it is small enough for a graph");
 
     let mut group = criterion.benchmark_group(format!("{} objects", objects.len()));

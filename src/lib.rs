@@ -14,6 +14,8 @@
 //!
 //! Modules are declared in dependency order: a layer uses only what stands above it here.
 
+pub mod columns;
+
 pub mod graph;
 
 pub mod corefile;
@@ -31,6 +33,8 @@ pub mod cpython;
 pub mod heap;
 
 pub mod analysis;
+
+pub mod index;
 
 pub mod query;
 

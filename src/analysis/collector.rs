@@ -288,7 +288,7 @@ fn having(
 }
 
 /// What kept collections from running, as far as the collector's own state tells.
-fn why(runtime: &Runtime<'_>, objects: &ObjectTable) -> Vec<WhyUncollected> {
+pub(super) fn why(runtime: &Runtime<'_>, objects: &ObjectTable) -> Vec<WhyUncollected> {
     let mut reasons = Vec::new();
     let Some(main) = runtime.interpreters.first() else { return reasons };
     let gc = &main.gc;

@@ -5,8 +5,10 @@
 
 use super::roots::Roots;
 use super::{Heap, keeps_alive};
+use crate::columns::{Column, ColumnFile, ColumnWriter, Damaged};
 use crate::cpython::WalkKind;
 use crate::graph::EdgeKind;
+use std::io::{self, Seek, Write};
 
 /// Not reached.
 const NONE: u32 = u32::MAX;
@@ -21,7 +23,7 @@ const STEP: usize = 1;
 #[derive(Clone, Debug)]
 pub struct Holders {
     /// The holder; a root is its own; `NONE` where no root reaches. 4 bytes an object.
-    parent: Vec<u32>,
+    parent: Column<u32>,
 }
 
 impl Holders {
@@ -49,8 +51,28 @@ impl Holders {
                 }
             }
             if finished && waves.is_empty() {
-                return Self { parent: waves.parent };
+                return Self { parent: waves.parent.into() };
             }
+        }
+    }
+
+    /// Writes the paths.
+    ///
+    /// # Errors
+    /// Of the output.
+    pub fn write<W: Write + Seek>(&self, out: &mut ColumnWriter<W>) -> io::Result<()> {
+        out.column("holders", &self.parent)
+    }
+
+    /// The paths of a heap of so many objects that were written; nothing is copied.
+    ///
+    /// # Errors
+    /// The column is not there, damaged, or of another heap.
+    pub fn read(objects: usize, file: &ColumnFile) -> Result<Self, Damaged> {
+        let parent = file.column("holders")?;
+        match parent.len() == objects {
+            true => Ok(Self { parent }),
+            false => Err(Damaged::because("its holders are of another heap")),
         }
     }
 
@@ -69,7 +91,8 @@ impl Holders {
         if !self.is_reachable(target) {
             return None;
         }
-        let mut path: Vec<u32> = std::iter::successors(Some(target), |&node| self.parent(node)).collect();
+        let upwards = std::iter::successors(Some(target), |&node| self.parent(node));
+        let mut path: Vec<u32> = upwards.take(self.parent.len()).collect();
         path.reverse();
         Some(path)
     }

@@ -4,6 +4,7 @@
 //! say: none borrows the core.
 
 mod collector;
+mod collector_columns;
 mod cycle_shape;
 mod cycles;
 mod held_by_garbage;

@@ -4,14 +4,16 @@
 //! no root's reach, hence in no answer of this file: it keeps nothing alive.
 
 use super::{Heap, Roots, keeps_alive};
+use crate::columns::{Column, ColumnFile, ColumnWriter, Damaged};
 use crate::graph::DominatorTree;
 use crate::heap::ObjectId;
+use std::io::{self, Seek, Write};
 
 /// The dominator tree of the live heap, and the bytes that each object retains.
 #[derive(Clone, Debug)]
 pub struct Retention {
     tree: DominatorTree,
-    retained: Vec<u64>,
+    retained: Column<u64>,
 }
 
 impl Retention {
@@ -19,7 +21,28 @@ impl Retention {
     pub fn new(heap: Heap<'_, '_>, roots: &Roots) -> Self {
         let tree = DominatorTree::new(&heap.graph.forward, &roots.set, keeps_alive);
         let retained = tree.retained(|node| heap.id(node).map_or(0, |id| heap.objects.size(id)));
-        Self { tree, retained }
+        Self { tree, retained: retained.into() }
+    }
+
+    /// Writes what was measured.
+    ///
+    /// # Errors
+    /// Of the output.
+    pub fn write<W: Write + Seek>(&self, out: &mut ColumnWriter<W>) -> io::Result<()> {
+        self.tree.write(out)?;
+        out.column("retained", &self.retained)
+    }
+
+    /// What was written of a heap of so many objects; nothing is copied.
+    ///
+    /// # Errors
+    /// A column is not there, damaged, or of another heap.
+    pub fn read(objects: usize, file: &ColumnFile) -> Result<Self, Damaged> {
+        let (tree, retained) = (DominatorTree::read(objects, file)?, file.column("retained")?);
+        match retained.len() == objects {
+            true => Ok(Self { tree, retained }),
+            false => Err(Damaged::because("its retained sizes are of another heap")),
+        }
     }
 
     /// Bytes that would be freed with an object alone, its own included; 0 of what no root reaches.

@@ -5,10 +5,12 @@
 //! what nothing known reaches, though the collector finds it alive, is *held by C*.
 
 use super::{Collection, Heap, keeps_alive, python_name};
+use crate::columns::{ColumnFile, ColumnWriter, Damaged};
 use crate::cpython::{RootKind, RootReference, roots};
 use crate::graph::{NodeSet, reachable};
 use crate::heap::ObjectId;
 use rustc_hash::FxHashMap;
+use std::io::{self, Seek, Write};
 
 /// Why an object needs no holder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +63,43 @@ impl Roots {
         let mut found = Self::named(heap, garbage);
         found.hold_the_rest(heap, garbage);
         found
+    }
+
+    /// Writes those roots that only a traversal of the whole heap finds; the others are read from the process again.
+    ///
+    /// # Errors
+    /// Of the output.
+    pub fn write<W: Write + Seek>(&self, out: &mut ColumnWriter<W>) -> io::Result<()> {
+        let (mut held, mut unexplained) = (Vec::new(), Vec::new());
+        for (&node, root) in &self.origins {
+            match *root {
+                Root::HeldByC(count) => held.push([u64::from(node), count]),
+                Root::Unexplained => unexplained.push(node),
+                Root::Reference(_) | Root::Immortal => {}
+            }
+        }
+        held.sort_unstable();
+        unexplained.sort_unstable();
+        out.column("roots.held_by_c", &held)?;
+        out.column("roots.unexplained", &unexplained)
+    }
+
+    /// All roots, those that were written among them.
+    ///
+    /// # Errors
+    /// A column is not there or damaged.
+    pub fn read(heap: Heap<'_, '_>, garbage: &Collection, file: &ColumnFile) -> Result<Self, Damaged> {
+        let held = file.column::<[u64; 2]>("roots.held_by_c")?;
+        let unexplained = file.column::<u32>("roots.unexplained")?;
+        let mut found = Self::named(heap, garbage);
+        for &[node, count] in &held {
+            found.add(node as u32, Root::HeldByC(count));
+        }
+        for &node in &unexplained {
+            found.add(node, Root::Unexplained);
+        }
+        (found.held_by_c, found.unexplained) = (held.len() as u64, unexplained.len() as u64);
+        Ok(found)
     }
 
     /// The roots that can be named, without those that only a traversal of the whole heap finds: not everything alive is

@@ -87,7 +87,7 @@ pub fn info(arguments: &InfoArguments, common: &Common) -> anyhow::Result<()> {
 pub fn types(arguments: &TypesArguments, common: &Common) -> anyhow::Result<()> {
     let mut opened = Opened::open(&arguments.core, common)?;
     let mut session = opened.session()?;
-    let census = session.census()?;
+    let census = session.objects()?;
     let garbage = match arguments.garbage {
         true => {
             let graph = session.graph(&census)?;
@@ -150,7 +150,7 @@ pub fn objects(arguments: &ObjectsArguments, common: &Common) -> anyhow::Result<
     let mut opened = Opened::open(&arguments.core, common)?;
     let mut session = opened.session()?;
     // The census first: it may meet types that nothing else knows.
-    let census = session.census()?;
+    let census = session.objects()?;
     let target = query::resolve(&session.runtime, &query::parse(&arguments.target)?)?;
     if target.types.is_empty() {
         anyhow::bail!("{} is an object, not a type; `exuvia show CORE TARGET` shows it", target.text);
@@ -258,6 +258,16 @@ impl Session<'_> {
     /// Clears the progress and prints the answer.
     pub(super) fn finish<R: crate::report::Report>(self, report: &R, common: &Common) -> anyhow::Result<()> {
         self.progress.finish();
+        print_report(report, &self.identity, &self.coverage, common)
+    }
+
+    /// Prints the answer, before something else is done.
+    pub(super) fn print<R: crate::report::Report>(
+        &mut self,
+        report: &R,
+        common: &Common,
+    ) -> anyhow::Result<()> {
+        self.progress.pause();
         print_report(report, &self.identity, &self.coverage, common)
     }
 }

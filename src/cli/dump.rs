@@ -7,7 +7,7 @@
 use crate::analysis::collect;
 use crate::cpython::{Generation, PymallocFigures, References, Runtime};
 use crate::graph::EdgeKind;
-use crate::heap::{Census, build_graph, census};
+use crate::heap::{Census, Counted, build_graph, census};
 use anyhow::Context;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// The heap cannot be read, or a file cannot be written.
 pub fn dump(runtime: &mut Runtime<'_>, prefix: &Path) -> anyhow::Result<()> {
-    let Census { objects, figures, .. } = census(runtime)?;
+    let Census { counted: Counted { objects, .. }, figures, .. } = census(runtime)?;
     let mut out = Words::create(prefix, "objs.bin")?;
     for id in objects.ids() {
         let type_ = runtime.types.get(objects.type_id(id)).address;

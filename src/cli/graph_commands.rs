@@ -2,10 +2,10 @@
 
 use super::args::{Common, CoreArgument, TargetArguments};
 use super::session::{Opened, Session};
-use crate::analysis::{self, Direction, Heap, Holders, PathsLimits, Retention, Roots, TypeGroups};
+use crate::analysis::{self, Direction, Heap, PathsLimits, TypeGroups};
 use crate::cpython::Runtime;
 use crate::graph::{GroupTotal, NodeSet};
-use crate::heap::{Census, HeapGraph};
+use crate::heap::{Counted, HeapGraph};
 use crate::query::{self, Target};
 use crate::report::cycles::CyclesReport;
 use crate::report::paths::PathsReport;
@@ -46,15 +46,15 @@ fn references(arguments: &TargetArguments, common: &Common, direction: Direction
     let target = query::resolve(&session.runtime, &query::parse(&arguments.target)?)?;
     let wanted = nodes(&session, &census, &target, arguments)?;
     let limit = common.limit.unwrap_or(REFERENCES_LIMIT);
-    let heap = heap(&session.runtime, &census, &graph);
     let roots = match direction {
         Direction::Referrers => {
-            session.progress.phase("looking for roots");
-            Some(Roots::find(heap, &analysis::collect(&session.runtime, &census.objects, &graph)))
+            let garbage = session.collect(&census, &graph);
+            Some(session.roots(&census, &graph, &garbage))
         }
         Direction::Referents => None,
     };
     session.progress.phase("looking for references");
+    let heap = heap(&session.runtime, &census, &graph);
     let found = analysis::references(heap, roots.as_ref(), &wanted, direction, limit);
     let report = ReferencesReport::new(heap, target.text, wanted.len() as u64, direction, &found, limit);
     match direction {
@@ -74,17 +74,15 @@ pub fn paths(arguments: &TargetArguments, common: &Common) -> anyhow::Result<()>
     let target = query::resolve(&session.runtime, &query::parse(&arguments.target)?)?;
     let wanted = nodes(&session, &census, &target, arguments)?;
     let garbage = session.collect(&census, &graph);
-    session.progress.phase("looking for roots");
+    let roots = session.roots(&census, &graph, &garbage);
+    let holders = session.holders(&census, &graph, &roots);
     let heap = heap(&session.runtime, &census, &graph);
-    let roots = Roots::find(heap, &garbage);
-    session.progress.phase("looking for paths");
     let report = match wanted.iter().next().and_then(|node| heap.id(node)) {
         Some(object) if wanted.len() == 1 => {
-            let found = analysis::paths(heap, &roots, object, common.limit.unwrap_or(PATHS_LIMIT));
+            let found = analysis::paths(heap, &roots, &holders, object, common.limit.unwrap_or(PATHS_LIMIT));
             PathsReport::single(heap, target.text, &found)
         }
         _ => {
-            let holders = Holders::search(heap, &roots, None);
             let steps = common.limit.unwrap_or(MERGED_LIMIT);
             let limits = PathsLimits { steps, ..PathsLimits::default() };
             let found = analysis::merged_paths(heap, &roots, &holders, &wanted, limits);
@@ -118,16 +116,16 @@ pub fn suspects(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()>
     let mut session = opened.session()?;
     let (census, graph) = whole_graph(&mut session)?;
     let garbage = session.collect(&census, &graph);
-    session.progress.phase("looking for roots");
-    let heap = heap(&session.runtime, &census, &graph);
-    let roots = Roots::find(heap, &garbage);
+    let roots = session.roots(&census, &graph, &garbage);
+    let retention = session.retention(&census, &graph, &roots);
     session.progress.phase("looking for suspects");
+    let heap = heap(&session.runtime, &census, &graph);
     let mut found = analysis::suspects(heap, &roots, &garbage);
-    session.progress.phase("measuring what each retains");
-    let retention = Retention::new(heap, &roots);
     analysis::retained_by_suspects(heap, &roots, &retention, &mut found);
     let report = SuspectsReport::new(&census.objects, &found, common.limit.unwrap_or(SUSPECTS_LIMIT));
-    session.finish(&report, common)
+    session.print(&report, common)?;
+    session.keep_for_next(&census, &graph, &garbage, &roots, &retention);
+    Ok(())
 }
 
 /// What each group of types keeps alive, for `types --retained`.
@@ -136,34 +134,36 @@ pub fn suspects(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()>
 /// There are too many objects.
 pub(super) fn retained_types(
     session: &mut Session<'_>,
-    census: &Census,
+    census: &Counted,
     groups: &TypeGroups,
 ) -> anyhow::Result<Vec<GroupTotal>> {
     let graph = session.graph(census)?;
     let garbage = session.collect(census, &graph);
-    session.progress.phase("looking for roots");
+    let roots = session.roots(census, &graph, &garbage);
+    let retention = session.retention(census, &graph, &roots);
     let heap = heap(&session.runtime, census, &graph);
-    let roots = Roots::find(heap, &garbage);
-    session.progress.phase("measuring what each retains");
-    let retention = Retention::new(heap, &roots);
     session.progress.phase("measuring what types retain together");
     Ok(analysis::retained_by_types(heap, &roots, &retention, groups))
 }
 
-fn whole_graph(session: &mut Session<'_>) -> anyhow::Result<(Census, HeapGraph)> {
-    let census = session.census()?;
+fn whole_graph(session: &mut Session<'_>) -> anyhow::Result<(Counted, HeapGraph)> {
+    let census = session.objects()?;
     let graph = session.graph(&census)?;
     Ok((census, graph))
 }
 
-fn heap<'h, 'core>(runtime: &'h Runtime<'core>, census: &'h Census, graph: &'h HeapGraph) -> Heap<'h, 'core> {
+fn heap<'h, 'core>(
+    runtime: &'h Runtime<'core>,
+    census: &'h Counted,
+    graph: &'h HeapGraph,
+) -> Heap<'h, 'core> {
     Heap { runtime, objects: &census.objects, graph }
 }
 
 /// The objects a target stands for: itself, or all direct instances of a class.
 fn nodes(
     session: &Session<'_>,
-    census: &Census,
+    census: &Counted,
     target: &Target,
     arguments: &TargetArguments,
 ) -> anyhow::Result<NodeSet> {

@@ -8,7 +8,9 @@ mod compare_commands;
 pub mod dump;
 mod glob;
 mod graph_commands;
+mod index_command;
 mod interrupt;
+mod kept_index;
 mod layout_commands;
 mod output;
 mod save_command;
@@ -103,6 +105,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Suspects(arguments) => graph_commands::suspects(&arguments, &common),
         Command::Waste(arguments) => compare_commands::waste(&arguments, &common),
         Command::Threads(arguments) => commands::threads(&arguments, &common),
+        Command::Index(arguments) => index_command::index(&arguments, &common),
         Command::Capture(arguments) => capture_command::capture(&arguments, &common),
         Command::Save(arguments) => save_command::save(&arguments, &common),
         Command::Layouts(arguments) => match arguments.command {

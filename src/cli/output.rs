@@ -103,9 +103,20 @@ impl Progress {
     pub fn phase(&mut self, name: &'static str) {
         self.end_phase();
         if let Some(bar) = &self.bar {
+            if bar.is_finished() {
+                bar.reset();
+            }
             bar.set_message(name);
         }
         self.phase = Some((name, Instant::now()));
+    }
+
+    /// Ends the last phase and hides the spinner until the next one.
+    pub fn pause(&mut self) {
+        self.end_phase();
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
     }
 
     /// Ends the last phase and clears the spinner, so that it never stands beside a result or an error.

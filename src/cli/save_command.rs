@@ -50,7 +50,7 @@ pub fn save(arguments: &SaveArguments, common: &Common) -> anyhow::Result<()> {
 pub(super) fn write_saved(mut opened: Opened, output: &File, form: SavedForm) -> anyhow::Result<SavedHeap> {
     let redact = form.redact.map(Redaction::from);
     opened.inputs.record_reads(if redact.is_some() { Recorded::Structure } else { Recorded::Everything });
-    let Opened { inputs, table, source, mut progress } = opened;
+    let Opened { inputs, table, source, mut progress, .. } = opened;
     progress.phase("decoding the interpreter");
     let mut runtime = Runtime::open_with(&inputs, table.as_ref(), source)?;
     progress.phase("reading the heap");

@@ -1,11 +1,13 @@
 //! From options to an opened core: what every command begins with.
 
 use super::args::Common;
+use super::kept_index::KeptIndex;
 use super::output::Progress;
-use crate::analysis::{Collection, Heap, Roots, Suspects, collect, suspects};
+use crate::analysis::{Collection, Heap, Holders, Retention, Roots, Suspects, collect, suspects};
 use crate::corefile::{Inputs, ModuleStatus, SearchOptions};
-use crate::cpython::{Outline, PythonError, Runtime};
-use crate::heap::{Census, HeapGraph, build_graph, census};
+use crate::cpython::{Known, Outline, PythonError, Runtime};
+use crate::heap::{Census, Counted, HeapGraph, build_graph, census};
+use crate::index::Index;
 use crate::layout::{Origin, Table};
 use crate::report::{CoreIdentity, Coverage};
 use anyhow::{Context, anyhow, bail};
@@ -21,6 +23,8 @@ pub struct Opened {
     pub table: Option<Table>,
     /// The only source of layouts to use, if one was named.
     pub source: Option<Origin>,
+    /// What earlier commands have kept of this core, and where more is kept.
+    pub kept: KeptIndex,
     /// Tells the user what is being done.
     pub progress: Progress,
 }
@@ -36,6 +40,8 @@ pub struct Session<'core> {
     pub identity: CoreIdentity,
     /// How much of it can be read.
     pub coverage: Coverage,
+    /// What earlier commands have kept of this core.
+    pub kept: &'core KeptIndex,
     /// Tells the user what is being done.
     pub progress: &'core mut Progress,
 }
@@ -61,7 +67,9 @@ impl Opened {
         if let Some(refusal) = wrong_executable(&inputs, common) {
             bail!(refusal);
         }
-        Ok(Self { inputs, table, source: common.layouts.map(Origin::from), progress })
+        let source = common.layouts.map(Origin::from);
+        let kept = KeptIndex::new(core, common, &inputs, table.as_ref(), source);
+        Ok(Self { inputs, table, source, kept, progress })
     }
 
     /// Decodes the interpreter.
@@ -69,12 +77,15 @@ impl Opened {
     /// # Errors
     /// There is none, or nothing tells how to decode it; then with what can be asked all the same.
     pub fn session(&mut self) -> anyhow::Result<Session<'_>> {
-        let Self { inputs, table, source, progress } = self;
+        let known = self.kept.open(&mut self.inputs);
+        let Self { inputs, table, source, kept, progress } = self;
         let inputs: &Inputs = inputs;
-        decode(inputs, table.as_ref(), *source, progress).map_err(|problem| match Outline::read(inputs) {
-            Some(_) => anyhow!("{problem}; `exuvia threads` tells its stacks all the same"),
-            None => problem.into(),
-        })
+        decode(inputs, table.as_ref(), *source, kept, &known, progress).map_err(
+            |problem| match Outline::read(inputs) {
+                Some(_) => anyhow!("{problem}; `exuvia threads` tells its stacks all the same"),
+                None => problem.into(),
+            },
+        )
     }
 
     /// As [`Self::session`], without that advice.
@@ -82,7 +93,8 @@ impl Opened {
     /// # Errors
     /// There is none, or nothing tells how to decode it.
     pub fn decode(&mut self) -> Result<Session<'_>, PythonError> {
-        decode(&self.inputs, self.table.as_ref(), self.source, &mut self.progress)
+        let known = self.kept.open(&mut self.inputs);
+        decode(&self.inputs, self.table.as_ref(), self.source, &self.kept, &known, &mut self.progress)
     }
 }
 
@@ -90,13 +102,16 @@ fn decode<'core>(
     inputs: &'core Inputs,
     table: Option<&'core Table>,
     source: Option<Origin>,
+    kept: &'core KeptIndex,
+    known: &Known,
     progress: &'core mut Progress,
 ) -> Result<Session<'core>, PythonError> {
     progress.phase("decoding the interpreter");
-    let runtime = Runtime::open_with(inputs, table, source)?;
+    let runtime = Runtime::open_known(inputs, table, source, known)?;
+    kept.fits(&runtime);
     let identity = CoreIdentity::new(inputs, Some(&runtime));
     let coverage = Coverage::new(inputs, Some(&runtime));
-    Ok(Session { inputs, runtime, identity, coverage, progress })
+    Ok(Session { inputs, runtime, identity, coverage, kept, progress })
 }
 
 impl Session<'_> {
@@ -111,21 +126,63 @@ impl Session<'_> {
         Ok(census)
     }
 
-    /// Follows all references.
+    /// The objects, as an earlier command has counted them, else counted now: for who needs no figures of the allocators.
+    ///
+    /// # Errors
+    /// As of [`Self::census`].
+    pub fn objects(&mut self) -> anyhow::Result<Counted> {
+        match self.kept.get(Index::counted) {
+            Some(counted) => {
+                self.coverage.add_census(&counted);
+                Ok(counted)
+            }
+            None => Ok(self.census()?.counted),
+        }
+    }
+
+    /// All references.
     ///
     /// # Errors
     /// There are too many objects.
-    pub fn graph(&mut self, census: &Census) -> anyhow::Result<HeapGraph> {
+    pub fn graph(&mut self, counted: &Counted) -> anyhow::Result<HeapGraph> {
         self.progress.phase("following references");
-        let graph = build_graph(&self.runtime, &census.objects)?;
+        let graph = match self.kept.get(Index::graph) {
+            Some(graph) => graph,
+            None => build_graph(&self.runtime, &counted.objects)?,
+        };
         self.coverage.add_references(&graph);
         Ok(graph)
     }
 
-    /// Runs the cycle detector.
-    pub fn collect(&mut self, census: &Census, graph: &HeapGraph) -> Collection {
+    /// What the cycle detector finds.
+    pub fn collect(&mut self, counted: &Counted, graph: &HeapGraph) -> Collection {
         self.progress.phase("looking for garbage");
-        collect(&self.runtime, &census.objects, graph)
+        let kept = self.kept.get(|index| index.garbage(&self.runtime, counted));
+        kept.unwrap_or_else(|| collect(&self.runtime, &counted.objects, graph))
+    }
+
+    /// All roots.
+    pub fn roots(&mut self, counted: &Counted, graph: &HeapGraph, garbage: &Collection) -> Roots {
+        self.progress.phase("looking for roots");
+        let heap = Heap { runtime: &self.runtime, objects: &counted.objects, graph };
+        let kept = self.kept.get(|index| index.roots(heap, garbage));
+        kept.unwrap_or_else(|| Roots::find(heap, garbage))
+    }
+
+    /// The best path to every object.
+    pub fn holders(&mut self, counted: &Counted, graph: &HeapGraph, roots: &Roots) -> Holders {
+        self.progress.phase("looking for paths");
+        let heap = Heap { runtime: &self.runtime, objects: &counted.objects, graph };
+        let kept = self.kept.get(|index| index.holders(counted));
+        kept.unwrap_or_else(|| Holders::search(heap, roots, None))
+    }
+
+    /// What every live object retains.
+    pub fn retention(&mut self, counted: &Counted, graph: &HeapGraph, roots: &Roots) -> Retention {
+        self.progress.phase("measuring what each object retains");
+        let heap = Heap { runtime: &self.runtime, objects: &counted.objects, graph };
+        let kept = self.kept.get(|index| index.retention(counted));
+        kept.unwrap_or_else(|| Retention::new(heap, roots))
     }
 
     /// Looks for what to look at first.

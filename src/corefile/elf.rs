@@ -21,6 +21,7 @@ use super::linux::{NT_PRPSINFO, NT_PRSTATUS};
 use super::mapped_file::MappedFile;
 use super::notes::NoteReader;
 use super::saved::{NOTE_OWNER, NOTE_SOURCE, Source};
+use crate::columns::is_column_file;
 
 /// Size of `Elf64_Ehdr`.
 const HEADER_SIZE: u64 = 64;
@@ -355,6 +356,7 @@ fn core_headers(file: &MappedFile) -> Result<(ElfHeaders, Machine), CoreError> {
     }
     let headers = match ElfHeaders::parse(file.bytes()) {
         Ok(headers) => headers,
+        Err(HeaderError::NotElf) if is_column_file(file.bytes()) => return Err(CoreError::Index { path }),
         Err(HeaderError::NotElf) => return Err(CoreError::NotElf { path }),
         Err(HeaderError::Not64Bit) => return Err(CoreError::Not64Bit { path }),
         Err(HeaderError::NotLittleEndian) => return Err(CoreError::NotLittleEndian { path }),

@@ -81,6 +81,12 @@ pub enum CoreError {
         /// Why not.
         reason: String,
     },
+    /// A file of this program's own.
+    #[error("{} is an index that `exuvia index` has written, not a core file; pass the core it lies beside", path.display())]
+    Index {
+        /// The file as it was named.
+        path: PathBuf,
+    },
     /// No ELF magic.
     #[error("{} is not an ELF file; pass a core file (zstd, lz4, gzip and xz are unpacked; other formats must be before)", path.display())]
     NotElf {

@@ -3,6 +3,7 @@
 //! Knows which module is the program; refuses to keep anything but the mappings and their tables.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::address_space::AddressSpace;
@@ -38,6 +39,8 @@ pub struct Inputs {
     places: SearchPlaces,
     found_later: Kept<MappedFile>,
     recording: Option<Recorded>,
+    /// Notes that an earlier analysis of the same core left, by type.
+    recalled: BTreeMap<u32, Vec<u8>>,
 }
 
 impl Inputs {
@@ -80,6 +83,7 @@ impl Inputs {
             places,
             found_later: Kept::default(),
             recording: None,
+            recalled: BTreeMap::new(),
         }
     }
 
@@ -88,9 +92,19 @@ impl Inputs {
         self.core.saved_from()
     }
 
-    /// The content of the note of that type which only saved heaps have (`NOTE_*`).
+    /// The content of the note of that type which only saved heaps have (`NOTE_*`), or which was recalled.
     pub fn saved_note(&self, kind: u32) -> Option<&[u8]> {
-        self.core.own_note(kind)
+        self.core.own_note(kind).or_else(|| self.recalled.get(&kind).map(Vec::as_slice))
+    }
+
+    /// Takes in a note that an earlier analysis of the same core has kept.
+    pub fn recall(&mut self, kind: u32, content: Vec<u8>) {
+        self.recalled.insert(kind, content);
+    }
+
+    /// Forgets what was recalled.
+    pub fn forget(&mut self) {
+        self.recalled.clear();
     }
 
     /// How much of the memory can be read; of a saved heap, how much could be read of its source.

@@ -67,6 +67,12 @@ impl MappedFile {
     }
 }
 
+impl AsRef<[u8]> for MappedFile {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes()
+    }
+}
+
 /// Opens a regular file; anything else (a pipe, a device) could block or be endless.
 pub(super) fn open_regular(path: &Path) -> Result<File, CoreError> {
     let opened = |source| CoreError::Open { path: path.to_owned(), source };

@@ -5,6 +5,7 @@
 use super::interpreter::Interpreter;
 use super::words::{ReadField, at, word};
 use super::{PythonError, Runtime};
+use crate::columns::Column;
 use crate::corefile::{Address, ReadError};
 use crate::layout::Field;
 use rustc_hash::FxHashSet;
@@ -92,14 +93,14 @@ pub struct GcState {
 }
 
 /// One list, walked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct GcList {
     /// Index of the interpreter in [`Runtime::interpreters`].
     pub interpreter: usize,
     /// Which list.
     pub generation: Generation,
     /// Objects in list order (the object, not its GC head).
-    pub objects: Vec<Address>,
+    pub objects: Column<Address>,
     /// Their types, each once.
     pub types: FxHashSet<Address>,
     /// Where the walk had to stop before it came round: links that contradict each other or are unreadable.
@@ -241,27 +242,30 @@ pub fn find_lists(runtime: &Runtime<'_>) -> Result<Vec<GcList>, PythonError> {
     if runtime.header.has_gc_bits() { super::gc_heaps::lists(runtime) } else { Ok(walk_lists(runtime)) }
 }
 
+/// What walking a list finds.
+#[derive(Default)]
+struct Walked {
+    objects: Vec<Address>,
+    types: FxHashSet<Address>,
+}
+
 /// Walks the lists of every interpreter.
 fn walk_lists(runtime: &Runtime<'_>) -> Vec<GcList> {
     let mut lists = Vec::new();
-    let mut walked = FxHashSet::default();
+    let mut seen = FxHashSet::default();
     for (index, interpreter) in runtime.interpreters.iter().enumerate() {
         // Up to 3.8 all interpreters share one collector: its objects are the main one's.
-        let shared = !walked.insert(interpreter.gc_address);
+        let shared = !seen.insert(interpreter.gc_address);
         for generation in Generation::LISTS {
-            let mut list = GcList {
-                interpreter: index,
-                generation,
-                objects: Vec::new(),
-                types: FxHashSet::default(),
-                broken_at: None,
-            };
+            let mut walked = Walked::default();
+            let mut broken_at = None;
             let heads = if shared { [None; 2] } else { list_heads(runtime, interpreter, generation) };
             for head in heads.into_iter().flatten() {
-                let broken_at = walk(runtime, head, interpreter.gc.collecting, &mut list);
-                list.broken_at = list.broken_at.or(broken_at);
+                let stopped_at = walk(runtime, head, interpreter.gc.collecting, &mut walked);
+                broken_at = broken_at.or(stopped_at);
             }
-            lists.push(list);
+            let Walked { objects, types } = walked;
+            lists.push(GcList { interpreter: index, generation, objects: objects.into(), types, broken_at });
         }
     }
     lists
@@ -272,7 +276,7 @@ fn walk_lists(runtime: &Runtime<'_>) -> Vec<GcList> {
 /// At rest every step is checked against `_gc_prev`, which also rules out a ring that leaves out the head. During a
 /// collection `_gc_prev` may hold counts, so there only the number of steps bounds the walk. The type is read on the
 /// way: it stands beside the GC head, and a second pass over all objects would cost as much as this one.
-fn walk(runtime: &Runtime<'_>, head: Address, collecting: bool, list: &mut GcList) -> Option<Address> {
+fn walk(runtime: &Runtime<'_>, head: Address, collecting: bool, list: &mut Walked) -> Option<Address> {
     let l = &runtime.layouts;
     let bound = runtime.mapped_bytes / 32 + 1;
     let head_size = u64::from(runtime.semantics.gc_head);

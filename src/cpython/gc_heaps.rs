@@ -31,23 +31,17 @@ pub fn lists(runtime: &Runtime<'_>) -> Result<Vec<GcList>, PythonError> {
     let mut lists = Vec::new();
     for interpreter in 0..runtime.interpreters.len() {
         for generation in Generation::LISTS {
-            let mut list = GcList {
-                interpreter,
-                generation,
-                objects: Vec::new(),
-                types: FxHashSet::default(),
-                broken_at: None,
-            };
+            let (mut objects, mut types) = (Vec::new(), FxHashSet::default());
             let own = regions.list.iter().zip(&found).filter(|(region, _)| region.interpreter == interpreter);
             for (_, found) in own {
                 match generation {
-                    Generation::Young => list.objects.extend_from_slice(&found.tracked),
-                    Generation::Permanent => list.objects.extend_from_slice(&found.frozen),
+                    Generation::Young => objects.extend_from_slice(&found.tracked),
+                    Generation::Permanent => objects.extend_from_slice(&found.frozen),
                     _ => continue,
                 }
-                list.types.extend(&found.types);
+                types.extend(&found.types);
             }
-            lists.push(list);
+            lists.push(GcList { interpreter, generation, objects: objects.into(), types, broken_at: None });
         }
     }
     Ok(lists)

@@ -18,6 +18,7 @@ mod facts;
 mod fit;
 mod frame;
 mod gc;
+mod gc_columns;
 mod gc_heaps;
 mod header;
 mod instance;
@@ -77,6 +78,7 @@ pub use frame::{
     thread_frames,
 };
 pub use gc::{GcList, GcState, Generation, GenerationCounters, is_listed};
+pub use gc_columns::{read_lists, write_lists};
 pub use header::{GcBits, Header, RefCount};
 pub use instance::DictPlace;
 pub use interpreter::{Gil, Interpreter, ThreadState};
@@ -87,6 +89,7 @@ pub use members::{MemberNames, ask_member_names, member_name};
 pub use mimalloc::{HeapFigures, MimallocFigures};
 pub use names::type_module;
 pub use object_chain::chained_objects;
+pub use open::Known;
 pub use outline::{Outline, OutlineFrame, OutlineThread};
 pub use outside_counts::{OutsideCounts, StackHold, uncounted_on_stack};
 pub use preview::{

@@ -9,13 +9,22 @@ use super::locate::{find_runtime, find_symbol};
 use super::sources::{Subject, learn};
 use super::type_search::all_types;
 use super::{
-    Facts, MemberNames, OutsideCounts, PyVersion, PythonError, Runtime, Semantics, StaticNames, Support,
-    TypeTable, dict, gc, interpreter, version,
+    Facts, GcList, MemberNames, OutsideCounts, PyVersion, PythonError, Runtime, Semantics, StaticNames,
+    Support, TypeTable, dict, gc, interpreter, version,
 };
 use crate::corefile::{Address, AddressSpace, Inputs, Machine, NOTE_TABLE};
 use crate::debuginfo::Binaries;
 use crate::layout::{Origin, Table};
 use std::borrow::Cow;
+
+/// What an earlier analysis of the same process found, so that it need not be looked for again.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The collector's lists.
+    pub lists: Option<Vec<GcList>>,
+    /// Types that only the census met, or all.
+    pub types: Vec<Address>,
+}
 
 impl<'core> Runtime<'core> {
     /// Finds the interpreter in `inputs`, resolves its layouts from its DWARF or from `table`, proves them by what the
@@ -37,8 +46,21 @@ impl<'core> Runtime<'core> {
         table: Option<&'core Table>,
         only: Option<Origin>,
     ) -> Result<Self, PythonError> {
+        Self::open_known(inputs, table, only, &Known::default())
+    }
+
+    /// As [`Self::open_with`], without walking lists that are known.
+    ///
+    /// # Errors
+    /// As [`Self::open_with`].
+    pub fn open_known(
+        inputs: &'core Inputs,
+        table: Option<&'core Table>,
+        only: Option<Origin>,
+        known: &Known,
+    ) -> Result<Self, PythonError> {
         let table = table.map(Cow::Borrowed).or_else(|| saved_table(inputs).map(Cow::Owned));
-        Self::open_release(inputs, table, only, None)
+        Self::open_release(inputs, table, only, None, known)
     }
 
     /// As [`Self::open_with`], of the release `told` if the process' constants do not say which it is.
@@ -47,6 +69,7 @@ impl<'core> Runtime<'core> {
         given: Option<Cow<'core, Table>>,
         only: Option<Origin>,
         told: Option<PyVersion>,
+        known: &Known,
     ) -> Result<Self, PythonError> {
         let space = inputs.space();
         let table = given.as_deref();
@@ -121,18 +144,26 @@ impl<'core> Runtime<'core> {
         if let (None, None, Some(used)) = (known_version, table, runtime.table.as_deref())
             && !evidence.with_version(version).prefers(used)
         {
-            return Self::open_release(inputs, None, only, Some(version));
+            return Self::open_release(inputs, None, only, Some(version), known);
         }
         runtime.semantics = Semantics::new(version, &runtime.layouts);
         runtime.facts = Facts::of(table, version, runtime.header.size);
         runtime.interpreters = interpreter::read_all(&runtime)?;
         Landmarks::complete(&mut runtime);
         runtime.outside_counts = OutsideCounts::read(&runtime);
-        runtime.gc_lists = gc::find_lists(&runtime)?;
+        runtime.gc_lists = match &known.lists {
+            Some(lists) => lists.clone(),
+            None => gc::find_lists(&runtime)?,
+        };
         if inputs.modules().iter().any(|module| !module.has_file()) {
             runtime.static_names = StaticNames::find(&runtime, &runtime.facts, &all_types(&runtime));
         }
         runtime.types = TypeTable::discover(&runtime)?;
+        if !known.types.is_empty() {
+            let mut types = std::mem::take(&mut runtime.types);
+            types.extend(&runtime, known.types.iter().copied());
+            runtime.types = types;
+        }
         Ok(runtime)
     }
 }

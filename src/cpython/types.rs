@@ -14,9 +14,11 @@ use crate::corefile::Address;
 use crate::graph::EdgeKind;
 use crate::layout::{Field, Resolution};
 use rustc_hash::FxHashMap;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// Dense number of a type, in order of its address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, FromBytes, IntoBytes, Immutable)]
+#[repr(transparent)]
 pub struct TypeId(pub u32);
 
 /// One type.

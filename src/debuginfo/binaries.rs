@@ -10,15 +10,17 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// All mapped modules, in the order of [`Inputs::modules`].
 ///
-/// Every question to a file is answered by the file, and kept with its answer; of a saved heap, by what was kept when it was
-/// saved.
+/// Every question to a file is answered by what was kept of an earlier analysis, else by the file, and kept with its answer; of
+/// a saved heap, only by what was kept when it was saved.
 #[derive(Debug)]
 pub struct Binaries<'core> {
     entries: Vec<Binary<'core>>,
     symbols: Vec<OnceLock<Option<Symbols<'core>>>>,
     dwarf: Vec<OnceLock<Result<DwarfIndex<'core>, String>>>,
     inputs: &'core Inputs,
-    told: Option<Answers>,
+    told: Answers,
+    /// Nobody but `told` answers: this is a saved heap.
+    closed: bool,
     asked: Mutex<Answers>,
 }
 
@@ -47,17 +49,16 @@ impl<'core> Binaries<'core> {
         let entries: Vec<_> = inputs.modules().iter().map(|module| Binary { module }).collect();
         let symbols = entries.iter().map(|_| OnceLock::new()).collect();
         let dwarf = entries.iter().map(|_| OnceLock::new()).collect();
-        let told = inputs
-            .saved_from()
-            .map(|_| inputs.saved_note(NOTE_ANSWERS).and_then(Answers::parse).unwrap_or_default());
-        Self { entries, symbols, dwarf, inputs, told, asked: Mutex::default() }
+        let told = inputs.saved_note(NOTE_ANSWERS).and_then(Answers::parse).unwrap_or_default();
+        let closed = inputs.saved_from().is_some();
+        Self { entries, symbols, dwarf, inputs, told, closed, asked: Mutex::default() }
     }
 
     /// Every question that was asked so far, with its answer; of a saved heap, what it was told.
     pub fn answers(&self) -> Answers {
-        match &self.told {
-            Some(told) => told.clone(),
-            None => self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        match self.closed {
+            true => self.told.clone(),
+            false => self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 
@@ -69,15 +70,17 @@ impl<'core> Binaries<'core> {
         }
     }
 
-    /// The answer that was kept, if this is a saved heap, or else the file's, which is kept.
+    /// The answer that was kept, or else the file's, which is kept.
     fn ask<T: Clone>(
         &self,
-        told: impl FnOnce(&Answers) -> Option<T>,
+        told: impl FnOnce(&Answers) -> Option<Option<T>>,
         from_file: impl FnOnce() -> Option<T>,
         keep: impl FnOnce(&mut Answers, Option<T>),
     ) -> Option<T> {
-        if let Some(answers) = &self.told {
-            return told(answers);
+        match told(&self.told) {
+            Some(answer) => return answer,
+            None if self.closed => return None,
+            None => {}
         }
         let answer = from_file();
         keep(&mut self.asked.lock().unwrap_or_else(PoisonError::into_inner), answer.clone());
@@ -88,7 +91,7 @@ impl<'core> Binaries<'core> {
     fn ask_module<T: Clone>(
         &self,
         index: usize,
-        told: impl FnOnce(&OfModule) -> Option<T>,
+        told: impl FnOnce(&OfModule) -> Option<Option<T>>,
         from_file: impl FnOnce() -> Option<T>,
         keep: impl FnOnce(&mut OfModule, Option<T>),
     ) -> Option<T> {
@@ -141,7 +144,7 @@ impl<'core> Binaries<'core> {
     pub fn symbol(&self, index: usize, name: &str) -> Option<FoundSymbol> {
         self.ask_module(
             index,
-            |told| *told.symbols.get(name)?,
+            |told| told.symbols.get(name).copied(),
             || {
                 let found = self.symbols(index)?.find(name)?;
                 Some(FoundSymbol { address: found.address, size: found.size, exported: found.exported })
@@ -156,7 +159,7 @@ impl<'core> Binaries<'core> {
     pub fn section(&self, index: usize, name: &str) -> Option<Address> {
         self.ask_module(
             index,
-            |told| *told.sections.get(name)?,
+            |told| told.sections.get(name).copied(),
             || {
                 let module = self.module(index)?;
                 let address = ElfImage::parse(module.elf_bytes()?).ok()?.section_address(name)?;
@@ -173,7 +176,7 @@ impl<'core> Binaries<'core> {
         let has = |file: &MappedFile| ElfImage::parse(file.bytes()).is_ok_and(|elf| elf.has_debug_info());
         self.ask_module(
             index,
-            |told| told.debug_info.clone(),
+            |told| told.debug_info.clone().map(Some),
             || files_of(self.module(index)?).find(|file| has(file)).map(|file| file.path().to_owned()),
             |asked, answer| asked.debug_info = answer,
         )
@@ -184,7 +187,7 @@ impl<'core> Binaries<'core> {
     pub fn has_all_symbols(&self, index: usize) -> Option<bool> {
         self.ask_module(
             index,
-            |told| told.has_all_symbols,
+            |told| told.has_all_symbols.map(Some),
             || {
                 let mut images = files_of(self.module(index)?)
                     .filter_map(|file| ElfImage::parse(file.bytes()).ok())
@@ -203,7 +206,7 @@ impl<'core> Binaries<'core> {
     pub fn types(&self, index: usize) -> Result<ModuleTypes<'_, 'core>, String> {
         let known = self.ask_module(
             index,
-            |told| told.dwarf.clone(),
+            |told| told.dwarf.clone().map(Some),
             || Some(self.dwarf(index).map(|_| ()).map_err(str::to_owned)),
             |asked, answer| asked.dwarf = answer,
         );
@@ -232,7 +235,7 @@ impl<'core> Binaries<'core> {
         flag: &str,
     ) -> Option<ObjectStruct> {
         self.ask(
-            |told| told.structs.get(&(function, size))?.clone(),
+            |told| told.structs.get(&(function, size)).cloned(),
             || {
                 let index = self.containing(function)?;
                 let (module, dwarf) = (self.module(index)?, self.dwarf(index).ok()?);
@@ -255,7 +258,7 @@ impl<'core> Binaries<'core> {
     /// Name of the symbol that the relocation of the slot at `got_slot` in a global offset table binds it to.
     pub fn slot_symbol(&self, got_slot: Address) -> Option<String> {
         self.ask(
-            |told| told.slots.get(&got_slot)?.clone(),
+            |told| told.slots.get(&got_slot).cloned(),
             || self.relocated_symbol(got_slot),
             |asked, answer| {
                 asked.slots.insert(got_slot, answer);
@@ -279,7 +282,7 @@ impl<'core> Binaries<'core> {
     /// Address of the symbol `name` that some module exports, as the dynamic linker would find it.
     pub fn exported(&self, name: &str) -> Option<Address> {
         self.ask(
-            |told| *told.exported.get(name)?,
+            |told| told.exported.get(name).copied(),
             || {
                 (0..self.len()).find_map(|index| {
                     self.symbols(index)?
@@ -300,7 +303,7 @@ impl ModuleTypes<'_, '_> {
     pub fn struct_size(&self, ty: &str) -> Option<u32> {
         self.binaries.ask_module(
             self.module,
-            |told| *told.sizes.get(ty)?,
+            |told| told.sizes.get(ty).copied(),
             || self.binaries.dwarf(self.module).ok()?.struct_size(ty),
             |asked, answer| {
                 asked.sizes.insert(ty.to_owned(), answer);
@@ -312,7 +315,7 @@ impl ModuleTypes<'_, '_> {
     pub fn field(&self, ty: &str, path: &str) -> Option<Field> {
         self.binaries.ask_module(
             self.module,
-            |told| *told.fields.get(ty)?.get(path)?,
+            |told| told.fields.get(ty)?.get(path).copied(),
             || self.binaries.dwarf(self.module).ok()?.field(ty, path),
             |asked, answer| {
                 asked.fields.entry(ty.to_owned()).or_default().insert(path.to_owned(), answer);

@@ -6,11 +6,13 @@
 //! knowing the others, nothing is counted beforehand, and offsets stay 4 bytes though a graph may have more than
 //! 2^32 edges.
 
+use std::io::{self, Seek, Write};
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::{Edge, EdgeKind};
+use crate::columns::{Column, ColumnFile, ColumnWriter, Damaged};
 
 const BLOCK_BITS: u32 = 16;
 const LOCAL_MASK: u32 = (1 << BLOCK_BITS) - 1;
@@ -31,8 +33,8 @@ pub struct Adjacency {
 #[derive(Clone, Debug)]
 struct Block {
     /// One more than nodes: the edges of the block's node `i` are `edges[starts[i]..starts[i + 1]]`.
-    starts: Box<[u32]>,
-    edges: Box<[Edge]>,
+    starts: Column<u32>,
+    edges: Column<Edge>,
 }
 
 impl Block {
@@ -120,7 +122,7 @@ impl BlockBuilder {
     /// The block at its exact size; the buffers stay for the next block.
     fn finish(&mut self) -> (Block, u64) {
         self.starts.resize(self.block_nodes + 1, self.edges.len() as u32);
-        let block = Block { starts: self.starts.as_slice().into(), edges: self.edges.as_slice().into() };
+        let block = Block { starts: self.starts.clone().into(), edges: self.edges.clone().into() };
         (block, self.dropped)
     }
 }
@@ -251,9 +253,47 @@ impl Adjacency {
         (blocks.collect(), dropped)
     }
 
+    /// Writes the graph as columns whose names begin with `name`.
+    ///
+    /// # Errors
+    /// Of the output.
+    pub fn write<W: Write + Seek>(&self, name: &str, out: &mut ColumnWriter<W>) -> io::Result<()> {
+        out.column(&format!("{name}.shape"), &[self.nodes as u64, self.edges, self.dropped])?;
+        out.parts(&format!("{name}.starts"), self.blocks.iter().map(|block| &*block.starts))?;
+        out.parts(&format!("{name}.edges"), self.blocks.iter().map(|block| &*block.edges))
+    }
+
+    /// The graph that was written as `name`; nothing of it is copied.
+    ///
+    /// # Errors
+    /// Its columns are not there, are damaged, or contradict each other.
+    pub fn read(name: &str, file: &ColumnFile) -> Result<Adjacency, Damaged> {
+        let contradiction = || Damaged::because(format!("its {name} contradict each other"));
+        let shape = file.column::<u64>(&format!("{name}.shape"))?;
+        let starts = file.column::<u32>(&format!("{name}.starts"))?;
+        let edges = file.column::<Edge>(&format!("{name}.edges"))?;
+        let &[nodes, all, dropped] = &*shape else { return Err(contradiction()) };
+        let nodes = usize::try_from(nodes).ok().filter(|&nodes| nodes <= Edge::MAX_NODES);
+        let nodes = nodes.ok_or_else(contradiction)?;
+        let (mut at, mut next) = (0, 0);
+        let mut blocks = Vec::new();
+        for block in 0..nodes.div_ceil(Self::BLOCK) {
+            let bounds = at..at + nodes_of_block(block, nodes).len() + 1;
+            at = bounds.end;
+            let starts = starts.part(bounds).ok_or_else(contradiction)?;
+            let count = starts.last().copied().unwrap_or(0) as usize;
+            let edges = edges.part(next..next + count).ok_or_else(contradiction)?;
+            next += count;
+            blocks.push(Block { starts, edges });
+        }
+        let graph = Adjacency::from_blocks(nodes, blocks, dropped);
+        if graph.edges == all && next == edges.len() { Ok(graph) } else { Err(contradiction()) }
+    }
+
     /// Bytes the graph takes.
     pub fn bytes(&self) -> usize {
-        let of_block = |block: &Block| size_of::<Block>() + block.starts.len() * 4 + block.edges.len() * 4;
+        let of_block =
+            |block: &Block| size_of::<Block>() + block.starts.owned_bytes() + block.edges.owned_bytes();
         self.blocks.iter().map(of_block).sum()
     }
 }

@@ -20,6 +20,8 @@ mod scc;
 #[cfg(test)]
 mod test_graphs;
 
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
 pub use self::adjacency::{Adjacency, BlockBuilder, BlockView};
 pub use self::bridges::single_edges;
 pub use self::collector::{Trial, TrialInput, finalizer_closure, internal_references, trial_deletion};
@@ -49,7 +51,7 @@ pub enum EdgeKind {
 /// One edge: 30 bits of target node, 2 bits of [`EdgeKind`].
 ///
 /// The kind is in the high bits, so a visited edge is simply its target.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, FromBytes, IntoBytes, Immutable)]
 #[repr(transparent)]
 pub struct Edge(u32);
 

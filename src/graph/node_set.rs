@@ -2,9 +2,12 @@
 //!
 //! Knows node numbers only; a set has a fixed capacity and ignores nodes beyond it.
 
+use std::io::{self, Seek, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
+
+use crate::columns::{ColumnFile, ColumnWriter, Damaged};
 
 const WORD_BITS: usize = 64;
 
@@ -58,6 +61,28 @@ impl NodeSet {
             (first..last).fold(0, |bits, node| bits | (u64::from(test(node as u32)) << (node - first)))
         });
         NodeSet { words: words.collect(), capacity }
+    }
+
+    /// Writes the set as a column.
+    ///
+    /// # Errors
+    /// Of the output.
+    pub fn write<W: Write + Seek>(&self, name: &str, out: &mut ColumnWriter<W>) -> io::Result<()> {
+        out.column(name, &self.words)
+    }
+
+    /// The set over nodes `0..capacity` that was written as `name`.
+    ///
+    /// # Errors
+    /// The column is not there, is damaged or has not so many bits.
+    pub fn read(name: &str, capacity: usize, file: &ColumnFile) -> Result<Self, Damaged> {
+        let words = file.column::<u64>(name)?.to_vec();
+        if words.len() != capacity.div_ceil(WORD_BITS) {
+            return Err(Damaged::because(format!("its {name} are of another heap")));
+        }
+        let mut set = NodeSet { words, capacity };
+        set.cut_to_capacity();
+        Ok(set)
     }
 
     /// Members are below this number.

@@ -7,6 +7,7 @@ use super::credible::{LowAddresses, is_mapped, is_object, lies_within};
 use super::region_map::{Outside, RegionMap};
 use super::table::{Columns, Found};
 use super::{ObjectFlags, ObjectId, ObjectTable};
+use crate::columns::{ColumnFile, ColumnWriter, Damaged};
 use crate::corefile::Address;
 use crate::cpython::{
     AllocatorFigures, AllocatorKind, Area, Contents, Gap, GcBits, Generation, LiveBlocks, PaddedBlock,
@@ -16,12 +17,23 @@ use crate::cpython::{
 use crate::graph::EdgeKind;
 use rayon::prelude::*;
 use rustc_hash::FxHashSet;
+use std::io::{self, Seek, Write};
+use std::ops::Deref;
 
-/// What the census found.
+/// The objects, and how sure it is that these are all.
 #[derive(Debug)]
-pub struct Census {
+pub struct Counted {
     /// All objects.
     pub objects: ObjectTable,
+    /// What could not be read.
+    pub gaps: CensusGaps,
+}
+
+/// What the census found: the objects, and the allocators they lie in.
+#[derive(Debug)]
+pub struct Census {
+    /// The objects.
+    pub counted: Counted,
     /// Figures of all allocators together.
     pub figures: AllocatorFigures,
     /// Of each interpreter with an allocator of its own, by its index.
@@ -30,8 +42,14 @@ pub struct Census {
     pub allocator: AllocatorKind,
     /// Blocks are padded by the debug hooks (`PYTHONMALLOC=debug`, `-X dev`, `--with-pydebug`).
     pub padded: bool,
-    /// What could not be read.
-    pub gaps: CensusGaps,
+}
+
+impl Deref for Census {
+    type Target = Counted;
+
+    fn deref(&self) -> &Counted {
+        &self.counted
+    }
 }
 
 /// What the census could not read, counted; each makes a number a lower bound.
@@ -45,10 +63,70 @@ pub struct CensusGaps {
     pub opaque_objects: u64,
     /// Entries of the collector's lists that are no objects.
     pub unknown_list_entries: u64,
+    /// Pools of the allocator whose free list contradicts their header.
+    pub damaged_pools: u64,
+    /// Objects came from malloc, so that only those that something refers to are known.
+    pub only_reachable: bool,
     /// Live blocks of the allocators that hold no object: buffers, tables, and what no type claims.
     pub other_blocks: u64,
     /// Bytes in them.
     pub other_bytes: u64,
+}
+
+impl Counted {
+    /// Writes the objects and what is not known of them.
+    ///
+    /// # Errors
+    /// Of the output.
+    pub fn write<W: Write + Seek>(&self, out: &mut ColumnWriter<W>) -> io::Result<()> {
+        self.objects.write(out)?;
+        let gaps = &self.gaps;
+        out.column("gaps.examples", &gaps.examples)?;
+        out.column(
+            "gaps.counts",
+            &[
+                gaps.unreadable_objects,
+                gaps.opaque_objects,
+                gaps.unknown_list_entries,
+                gaps.damaged_pools,
+                u64::from(gaps.only_reachable),
+                gaps.other_blocks,
+                gaps.other_bytes,
+            ],
+        )
+    }
+
+    /// What was written.
+    ///
+    /// # Errors
+    /// A column is not there or damaged.
+    pub fn read(file: &ColumnFile) -> Result<Self, Damaged> {
+        let objects = ObjectTable::read(file)?;
+        let counts = file.column::<u64>("gaps.counts")?;
+        let &[
+            unreadable_objects,
+            opaque_objects,
+            unknown_list_entries,
+            damaged_pools,
+            reachable,
+            blocks,
+            bytes,
+        ] = &*counts
+        else {
+            return Err(Damaged::because("it counts other gaps than this release"));
+        };
+        let gaps = CensusGaps {
+            unreadable_objects,
+            examples: file.column::<Address>("gaps.examples")?.to_vec(),
+            opaque_objects,
+            unknown_list_entries,
+            damaged_pools,
+            only_reachable: reachable != 0,
+            other_blocks: blocks,
+            other_bytes: bytes,
+        };
+        Ok(Self { objects, gaps })
+    }
 }
 
 /// How many examples are kept.
@@ -99,7 +177,10 @@ pub fn census(runtime: &mut Runtime<'_>) -> Result<Census, PythonError> {
     let outside = close_outside(runtime, &map, seeds, &mut gaps);
     let mut objects = ObjectTable::new(merge(&regions.list, scans, outside));
     mark_generations(runtime, &mut objects, &mut gaps);
-    Ok(Census { objects, figures, allocators, allocator: regions.kind, padded: regions.padded, gaps })
+    gaps.damaged_pools = figures.damaged();
+    gaps.only_reachable = regions.kind == AllocatorKind::Malloc;
+    let counted = Counted { objects, gaps };
+    Ok(Census { counted, figures, allocators, allocator: regions.kind, padded: regions.padded })
 }
 
 /// The figures of all allocators together, and of each.

@@ -1,8 +1,10 @@
 //! The references of all objects as one adjacency.
 
 use super::{ObjectId, ObjectTable};
+use crate::columns::{ColumnFile, ColumnWriter, Damaged};
 use crate::cpython::{References, Runtime};
 use crate::graph::{Adjacency, Edge, EdgeKind};
+use std::io::{self, Seek, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Who refers to whom.
@@ -14,6 +16,29 @@ pub struct HeapGraph {
     pub dangling: u64,
     /// Objects whose references are known in part only.
     pub partial: u64,
+}
+
+impl HeapGraph {
+    /// Writes the graph.
+    ///
+    /// # Errors
+    /// Of the output.
+    pub fn write<W: Write + Seek>(&self, out: &mut ColumnWriter<W>) -> io::Result<()> {
+        self.forward.write("references", out)?;
+        out.column("references.gaps", &[self.dangling, self.partial])
+    }
+
+    /// The graph that was written; nothing of it is copied.
+    ///
+    /// # Errors
+    /// A column is not there or damaged.
+    pub fn read(file: &ColumnFile) -> Result<Self, Damaged> {
+        let forward = Adjacency::read("references", file)?;
+        match *file.column::<u64>("references.gaps")? {
+            [dangling, partial] => Ok(Self { forward, dangling, partial }),
+            _ => Err(Damaged::because("it counts other gaps than this release")),
+        }
+    }
 }
 
 /// Reads the references of every object, in parallel and deterministically.

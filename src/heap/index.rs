@@ -2,7 +2,10 @@
 //!
 //! One bit for each 8 bytes of a page of 64 KiB, and the number of objects before each 64 of them.
 
+use crate::columns::{Column, ColumnFile, ColumnWriter, Damaged};
 use crate::corefile::Address;
+use std::io::{self, Seek, Write};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// Bytes of heap that one bit stands for.
 const GRANULE_SHIFT: u32 = 3;
@@ -20,18 +23,20 @@ const PAGES_PER_REGION: usize = 1 << (REGION_SHIFT - PAGE_SHIFT);
 const NOTHING: u32 = u32::MAX;
 
 /// 64 granules: which of them start an object, and how many objects start before them.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
 struct RankWord {
     bits: u64,
     before: u32,
+    unused: u32,
 }
 
 /// Address → object id.
 #[derive(Clone, Debug, Default)]
 pub struct ObjectIndex {
-    regions: Vec<u32>,
-    pages: Vec<u32>,
-    words: Vec<RankWord>,
+    regions: Column<u32>,
+    pages: Column<u32>,
+    words: Column<RankWord>,
 }
 
 impl ObjectIndex {
@@ -40,7 +45,7 @@ impl ObjectIndex {
     /// Addresses that are not aligned to 8 or above the user half are left out, and so is what follows a descent.
     pub fn new(addresses: &[Address]) -> Self {
         let mut index =
-            Self { regions: vec![NOTHING; 1 << (ADDRESS_BITS - REGION_SHIFT)], ..Self::default() };
+            Building { regions: vec![NOTHING; 1 << (ADDRESS_BITS - REGION_SHIFT)], ..Building::default() };
         let mut last_page = None;
         let mut page_words = 0;
         let mut filled = 0;
@@ -68,26 +73,37 @@ impl ObjectIndex {
                 entry.bits |= 1 << (granule % 64);
             }
         }
-        index
+        Self { regions: index.regions.into(), pages: index.pages.into(), words: index.words.into() }
     }
 
-    fn fill_ranks(&mut self, from: usize, rank: u32) {
-        for entry in self.words.iter_mut().skip(from) {
-            entry.before = rank;
-        }
+    /// Writes the index.
+    ///
+    /// # Errors
+    /// Of the output.
+    pub fn write<W: Write + Seek>(&self, out: &mut ColumnWriter<W>) -> io::Result<()> {
+        out.column("index.regions", &self.regions)?;
+        out.column("index.pages", &self.pages)?;
+        out.column("index.words", &self.words)
     }
 
-    fn add_page(&mut self, page: u64) -> usize {
-        let region = (page >> (REGION_SHIFT - PAGE_SHIFT)) as usize;
-        if self.regions[region] == NOTHING {
-            self.regions[region] = (self.pages.len() / PAGES_PER_REGION) as u32;
-            self.pages.resize(self.pages.len() + PAGES_PER_REGION, NOTHING);
-        }
-        let slot = self.regions[region] as usize * PAGES_PER_REGION + page as usize % PAGES_PER_REGION;
-        self.pages[slot] = (self.words.len() / WORDS_PER_PAGE) as u32;
-        let start = self.words.len();
-        self.words.resize(start + WORDS_PER_PAGE, RankWord::default());
-        start
+    /// The index that was written; nothing is copied.
+    ///
+    /// # Errors
+    /// A column is not there or damaged.
+    pub fn read(file: &ColumnFile) -> Result<Self, Damaged> {
+        let (regions, pages) = (file.column("index.regions")?, file.column("index.pages")?);
+        Ok(Self { regions, pages, words: file.column("index.words")? })
+    }
+
+    /// How many objects it finds.
+    pub fn len(&self) -> usize {
+        let last = self.words.iter().rev().find(|word| word.bits != 0);
+        last.map_or(0, |word| word.before as usize + word.bits.count_ones() as usize)
+    }
+
+    /// Whether it finds none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// The id of the object that starts at `address`.
@@ -108,9 +124,38 @@ impl ObjectIndex {
         (word.bits & bit != 0).then(|| word.before + (word.bits & (bit - 1)).count_ones())
     }
 
-    /// Bytes it occupies.
+    /// Bytes of memory it takes.
     pub fn bytes(&self) -> usize {
-        self.regions.len() * 4 + self.pages.len() * 4 + self.words.len() * size_of::<RankWord>()
+        self.regions.owned_bytes() + self.pages.owned_bytes() + self.words.owned_bytes()
+    }
+}
+
+/// The same while it is made.
+#[derive(Default)]
+struct Building {
+    regions: Vec<u32>,
+    pages: Vec<u32>,
+    words: Vec<RankWord>,
+}
+
+impl Building {
+    fn fill_ranks(&mut self, from: usize, rank: u32) {
+        for entry in self.words.iter_mut().skip(from) {
+            entry.before = rank;
+        }
+    }
+
+    fn add_page(&mut self, page: u64) -> usize {
+        let region = (page >> (REGION_SHIFT - PAGE_SHIFT)) as usize;
+        if self.regions[region] == NOTHING {
+            self.regions[region] = (self.pages.len() / PAGES_PER_REGION) as u32;
+            self.pages.resize(self.pages.len() + PAGES_PER_REGION, NOTHING);
+        }
+        let slot = self.regions[region] as usize * PAGES_PER_REGION + page as usize % PAGES_PER_REGION;
+        self.pages[slot] = (self.words.len() / WORDS_PER_PAGE) as u32;
+        let start = self.words.len();
+        self.words.resize(start + WORDS_PER_PAGE, RankWord::default());
+        start
     }
 }
 

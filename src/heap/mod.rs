@@ -11,7 +11,7 @@ mod index;
 mod region_map;
 mod table;
 
-pub use census::{Census, CensusGaps, census};
+pub use census::{Census, CensusGaps, Counted, census};
 pub use edges::{HeapGraph, TooManyObjects, build_graph};
 pub use index::ObjectIndex;
 pub use table::{ObjectFlags, ObjectId, ObjectTable};

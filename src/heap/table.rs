@@ -1,16 +1,20 @@
 //! The columns: one row for each object, in order of address.
 
 use super::ObjectIndex;
+use crate::columns::{Column, ColumnFile, ColumnWriter, Damaged};
 use crate::corefile::Address;
 use crate::cpython::{Generation, TypeId};
 use rustc_hash::FxHashMap;
+use std::io::{self, Seek, Write};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// Dense number of an object, in order of its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectId(pub u32);
 
 /// What is known of an object besides type and size, in one byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, FromBytes, IntoBytes, Immutable)]
+#[repr(transparent)]
 pub struct ObjectFlags(u8);
 
 /// Bits that hold the generation; 7 stands for "not tracked".
@@ -158,10 +162,10 @@ impl Columns {
 /// All objects of the process: 17 bytes each, and the index from address to id.
 #[derive(Clone, Debug, Default)]
 pub struct ObjectTable {
-    addresses: Vec<Address>,
-    types: Vec<TypeId>,
-    sizes: Vec<u32>,
-    flags: Vec<ObjectFlags>,
+    addresses: Column<Address>,
+    types: Column<TypeId>,
+    sizes: Column<u32>,
+    flags: Column<ObjectFlags>,
     large: FxHashMap<Address, u64>,
     index: ObjectIndex,
 }
@@ -171,12 +175,53 @@ impl ObjectTable {
     pub fn new(columns: Columns) -> Self {
         let index = ObjectIndex::new(&columns.addresses);
         Self {
-            addresses: columns.addresses,
-            types: columns.types,
-            sizes: columns.sizes,
-            flags: columns.flags,
+            addresses: columns.addresses.into(),
+            types: columns.types.into(),
+            sizes: columns.sizes.into(),
+            flags: columns.flags.into(),
             large: columns.large.into_iter().collect(),
             index,
+        }
+    }
+
+    /// Writes the columns and the index.
+    ///
+    /// # Errors
+    /// Of the output.
+    pub fn write<W: Write + Seek>(&self, out: &mut ColumnWriter<W>) -> io::Result<()> {
+        out.column("objects.addresses", &self.addresses)?;
+        out.column("objects.types", &self.types)?;
+        out.column("objects.sizes", &self.sizes)?;
+        out.column("objects.flags", &self.flags)?;
+        let mut large: Vec<[u64; 2]> = self.large.iter().map(|(&address, &size)| [address, size]).collect();
+        large.sort_unstable();
+        out.column("objects.large", &large)?;
+        self.index.write(out)
+    }
+
+    /// The table that was written; only the sizes that do not fit their column are copied.
+    ///
+    /// # Errors
+    /// A column is not there or damaged, or they are not equally long.
+    pub fn read(file: &ColumnFile) -> Result<Self, Damaged> {
+        let table = Self {
+            addresses: file.column("objects.addresses")?,
+            types: file.column("objects.types")?,
+            sizes: file.column("objects.sizes")?,
+            flags: file.column("objects.flags")?,
+            large: file
+                .column::<[u64; 2]>("objects.large")?
+                .iter()
+                .map(|&[address, size]| (address, size))
+                .collect(),
+            index: ObjectIndex::read(file)?,
+        };
+        let objects = table.len();
+        let lengths = [table.types.len(), table.sizes.len(), table.flags.len(), table.index.len()];
+        if lengths.iter().all(|&length| length == objects) {
+            Ok(table)
+        } else {
+            Err(Damaged::because("its columns of objects are not equally long"))
         }
     }
 
@@ -242,7 +287,7 @@ impl ObjectTable {
 
     /// Replaces the flags of an object.
     pub(super) fn set_flags(&mut self, id: ObjectId, flags: ObjectFlags) {
-        if let Some(entry) = self.flags.get_mut(id.0 as usize) {
+        if let Some(entry) = self.flags.to_mut().get_mut(id.0 as usize) {
             *entry = flags;
         }
     }
@@ -266,10 +311,10 @@ impl ObjectTable {
 
     /// Bytes of the columns and the index.
     pub fn bytes(&self) -> usize {
-        self.addresses.capacity() * 8
-            + self.types.capacity() * 4
-            + self.sizes.capacity() * 4
-            + self.flags.capacity()
+        self.addresses.owned_bytes()
+            + self.types.owned_bytes()
+            + self.sizes.owned_bytes()
+            + self.flags.owned_bytes()
             + self.index.bytes()
     }
 }

@@ -4,8 +4,8 @@
 
 use super::{Hex, Page, number};
 use crate::corefile::{Inputs, MemoryFigures, ModuleStatus};
-use crate::cpython::{AllocatorKind, Runtime, Support, WalkKind};
-use crate::heap::{Census, HeapGraph};
+use crate::cpython::{Runtime, Support, WalkKind};
+use crate::heap::{Counted, HeapGraph};
 use serde::Serialize;
 
 /// How the release is supported, where that is not proved.
@@ -207,16 +207,16 @@ impl Coverage {
     }
 
     /// Adds what a census found.
-    pub fn add_census(&mut self, census: &Census) {
-        let gaps = &census.gaps;
+    pub fn add_census(&mut self, counted: &Counted) {
+        let gaps = &counted.gaps;
         self.census = Some(CensusCoverage {
-            objects: census.objects.len() as u64,
+            objects: counted.objects.len() as u64,
             unreadable_objects: gaps.unreadable_objects,
             unreadable_examples: gaps.examples.iter().copied().take(MAX_EXAMPLES).map(Hex).collect(),
             opaque_objects: gaps.opaque_objects,
             unknown_list_entries: gaps.unknown_list_entries,
-            damaged_pools: census.figures.damaged(),
-            only_reachable: census.allocator == AllocatorKind::Malloc,
+            damaged_pools: gaps.damaged_pools,
+            only_reachable: gaps.only_reachable,
         });
         self.answers = self.judge();
     }

@@ -8,6 +8,7 @@ pub mod coverage;
 pub mod cycles;
 pub mod envelope;
 pub mod header;
+pub mod index;
 pub mod info;
 pub mod modules;
 mod number;

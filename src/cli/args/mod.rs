@@ -61,6 +61,20 @@ pub struct Common {
     #[arg(long, value_name = "SOURCE", value_enum, global = true, help_heading = "Where files are")]
     pub layouts: Option<LayoutChoice>,
 
+    /// Neither use nor keep an index: what one command works out is not there for the next
+    #[arg(long, global = true, help_heading = "Where files are")]
+    pub no_index: bool,
+
+    /// Where indexes are kept [default: beside the core, else in the user's cache directory]
+    #[arg(
+        long,
+        value_name = "DIR",
+        global = true,
+        help_heading = "Where files are",
+        conflicts_with = "no_index"
+    )]
+    pub index_dir: Option<PathBuf>,
+
     /// Write one JSON document (docs/json-schema.md) instead of text
     #[arg(long, global = true, help_heading = "Output")]
     pub json: bool,
@@ -166,6 +180,12 @@ pub enum Command {
     /// What could be saved: equal values, empty and oversized containers, attributes without slots
     #[command(after_help = "Example:\n  exuvia waste core.4242")]
     Waste(WasteArguments),
+
+    /// Work out what the next commands need, and keep it beside the core
+    #[command(
+        after_help = "Example:\n  exuvia index core.4242 && exuvia referrers core.4242 app.cache.Entry"
+    )]
+    Index(CoreArgument),
 
     /// Take the heap of a process that goes on running; it stands still only while its memory is copied
     #[command(after_help = "Example:\n  exuvia capture 4242 -o heap.core.zst")]

@@ -19,6 +19,8 @@ use rayon::prelude::*;
 
 use self::search::Search;
 use super::{Adjacency, BlockBuilder, Edge, EdgeKind, NodeSet};
+use crate::columns::{Column, ColumnFile, ColumnWriter, Damaged};
+use std::io::{self, Seek, Write};
 
 /// No number: the node is not reached.
 const NONE: u32 = u32::MAX;
@@ -33,9 +35,9 @@ const TOP: u32 = u32::MAX - 1;
 #[derive(Clone, Debug)]
 pub struct DominatorTree {
     /// Node, `TOP` or `NONE`.
-    idom: Vec<u32>,
+    idom: Column<u32>,
     /// The reachable nodes so that every node comes after its dominator: those searched, then the pendants.
-    order: Vec<u32>,
+    order: Column<u32>,
 }
 
 impl DominatorTree {
@@ -75,7 +77,29 @@ impl DominatorTree {
         order.remove(0);
         let is_reached = |&node: &u32| idom.get(node as usize).is_some_and(|&holder| holder != NONE);
         order.extend(pendants.iter().filter(is_reached));
-        DominatorTree { idom, order }
+        DominatorTree { idom: idom.into(), order: order.into() }
+    }
+
+    /// Writes the tree.
+    ///
+    /// # Errors
+    /// Of the output.
+    pub fn write<W: Write + Seek>(&self, out: &mut ColumnWriter<W>) -> io::Result<()> {
+        out.column("dominators", &self.idom)?;
+        out.column("dominators.order", &self.order)
+    }
+
+    /// The tree of a graph of `nodes` nodes that was written; nothing is copied.
+    ///
+    /// # Errors
+    /// A column is not there, damaged, or of another graph.
+    pub fn read(nodes: usize, file: &ColumnFile) -> Result<DominatorTree, Damaged> {
+        let tree =
+            DominatorTree { idom: file.column("dominators")?, order: file.column("dominators.order")? };
+        match tree.idom.len() == nodes && tree.order.len() <= nodes {
+            true => Ok(tree),
+            false => Err(Damaged::because("its dominators are of another heap")),
+        }
     }
 
     /// Number of nodes of the graph.
@@ -106,7 +130,7 @@ impl DominatorTree {
 
     /// `node`'s dominators from its immediate one up.
     pub fn dominators(&self, node: u32) -> impl Iterator<Item = u32> + '_ {
-        std::iter::successors(self.idom(node), |&node| self.idom(node))
+        std::iter::successors(self.idom(node), |&node| self.idom(node)).take(self.idom.len())
     }
 
     /// What would go with each node: its own weight and that of all nodes it dominates; 0 for unreachable nodes.
@@ -140,6 +164,6 @@ impl DominatorTree {
 
     /// Bytes the tree takes.
     pub fn bytes(&self) -> usize {
-        (self.idom.len() + self.order.len()) * size_of::<u32>()
+        self.idom.owned_bytes() + self.order.owned_bytes()
     }
 }

@@ -194,10 +194,10 @@ fn holders(heap: Heap<'_, '_>, roots: &Roots, told: &Told, object: Address) {
     let found = references(heap, None, &wanted, Direction::Referents, LIMIT);
     let report = ReferencesReport::new(heap, text(), 1, Direction::Referents, &found, LIMIT);
     told.written(&ReferentsReport(report));
-    told.written(&PathsReport::single(heap, text(), &paths(heap, roots, id, LIMIT)));
+    let searched = Holders::search(heap, roots, None);
+    told.written(&PathsReport::single(heap, text(), &paths(heap, roots, &searched, id, LIMIT)));
     let alike = |node: u32| objects.types_column().get(node as usize) == Some(&types[0]);
     let alike = NodeSet::passing(objects.len(), alike);
-    let searched = Holders::search(heap, roots, None);
     let limits = PathsLimits { steps: LIMIT, ..PathsLimits::default() };
     told.written(&PathsReport::merged(heap, text(), &merged_paths(heap, roots, &searched, &alike, limits)));
 }

@@ -5,6 +5,7 @@ mod bad_input;
 mod capture;
 mod compressed;
 mod fixtures;
+mod index;
 mod samples;
 mod schema;
 

@@ -7,6 +7,7 @@ use exuvia::report::coverage::{
 };
 use exuvia::report::cycles::{CyclesReport, EdgeLine, GroupLine, InterpreterLine, StepLine, TypeCount};
 use exuvia::report::header::ObjectHeader;
+use exuvia::report::index::IndexReport;
 use exuvia::report::info::{
     InfoReport, InterpreterRow, LayoutRow, ModuleRow, OutlineIdentity, PythonIdentity,
 };
@@ -46,6 +47,7 @@ pub fn documents() -> Vec<(&'static str, Value)> {
         ("cycles", document(&cycles())),
         ("suspects", document(&suspects())),
         ("waste", document(&waste())),
+        ("index", document(&IndexReport::new(Path::new("core.exuvia-index"), 1, 1, 1))),
         ("capture", document(&captured())),
         ("save", document(&saved())),
     ]

@@ -23,7 +23,7 @@ impl Heap {
         let options = SearchOptions { core_only: true, ..SearchOptions::default() };
         let inputs = Inputs::open(core, &options).expect("a core");
         let mut runtime = Runtime::open(&inputs, None).expect("a heap");
-        let objects = census(&mut runtime).expect("objects").objects;
+        let objects = census(&mut runtime).expect("objects").counted.objects;
         let named = |name: &str| {
             let found = runtime.types.iter().find(|(_, info)| &*info.name == name);
             found.map(|(id, info)| (id, info.address)).expect("a builtin type")

@@ -7,6 +7,7 @@ pub type Rule = fn(&Source) -> Vec<String>;
 
 /// Folders of `src/`, from the ground up: each uses only what stands before it.
 pub const LAYERS: &[&str] = &[
+    "columns",
     "graph",
     "corefile",
     "capture",
@@ -16,6 +17,7 @@ pub const LAYERS: &[&str] = &[
     "cpython",
     "heap",
     "analysis",
+    "index",
     "query",
     "report",
     "saved",
@@ -23,7 +25,7 @@ pub const LAYERS: &[&str] = &[
 ];
 
 /// Layers that work on any process, and stay that way.
-const GENERAL: [&str; 6] = ["graph", "corefile", "capture", "debuginfo", "layout", "machine"];
+const GENERAL: [&str; 7] = ["columns", "graph", "corefile", "capture", "debuginfo", "layout", "machine"];
 
 /// `machine` stands beside the file layers, and `query` beside `report`: neither needs the other.
 const STRANGERS: [(&str, &str); 4] =

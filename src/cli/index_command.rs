@@ -1,0 +1,83 @@
+//! `index`: works out what later commands need, and keeps it.
+
+use super::args::{Common, CoreArgument};
+use super::output::say;
+use super::session::{Opened, Session};
+use crate::analysis::{Collection, Retention, Roots};
+use crate::heap::{Counted, HeapGraph};
+use crate::index::{Contents, IndexError};
+use crate::report::index::IndexReport;
+use std::path::PathBuf;
+
+/// Smaller heaps are analysed in less time than anybody notices: no index is kept of them unless it is asked for.
+const LEAST_OBJECTS: usize = 1_000_000;
+
+/// `index`.
+///
+/// # Errors
+/// The core cannot be decoded, or no index be written.
+pub fn index(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()> {
+    if common.no_index {
+        anyhow::bail!("`index` with --no-index would do nothing; leave one of them out");
+    }
+    let mut opened = Opened::open(&arguments.core, common)?;
+    let mut session = opened.session()?;
+    let counted = session.objects()?;
+    let graph = session.graph(&counted)?;
+    let (objects, references) = (counted.objects.len() as u64, graph.forward.edges());
+    let path = match session.kept.path() {
+        Some(path) => path.to_owned(),
+        None => {
+            let garbage = session.collect(&counted, &graph);
+            let roots = session.roots(&counted, &graph, &garbage);
+            let retention = session.retention(&counted, &graph, &roots);
+            let written = session.keep_index(&counted, &graph, &garbage, &roots, &retention)?;
+            written.ok_or_else(|| {
+                anyhow::anyhow!("of standard input no index is kept; save it to a file first")
+            })?
+        }
+    };
+    let bytes = std::fs::metadata(&path)?.len();
+    session.finish(&IndexReport::new(&path, bytes, objects, references), common)
+}
+
+impl Session<'_> {
+    /// Keeps what was worked out, unless it is kept already or nothing is to be kept.
+    ///
+    /// # Errors
+    /// There is no place that takes it.
+    pub(super) fn keep_index(
+        &mut self,
+        counted: &Counted,
+        graph: &HeapGraph,
+        garbage: &Collection,
+        roots: &Roots,
+        retention: &Retention,
+    ) -> Result<Option<PathBuf>, IndexError> {
+        let holders = self.holders(counted, graph, roots);
+        self.progress.phase("writing the index");
+        let runtime = &self.runtime;
+        self.kept.keep(Contents { runtime, counted, graph, garbage, roots, holders: &holders, retention })
+    }
+
+    /// Keeps what a command has worked out besides its answer, if the heap is large. That it cannot be kept is said, no error.
+    pub(super) fn keep_for_next(
+        &mut self,
+        counted: &Counted,
+        graph: &HeapGraph,
+        garbage: &Collection,
+        roots: &Roots,
+        retention: &Retention,
+    ) {
+        if counted.objects.len() < LEAST_OBJECTS || self.kept.path().is_some() {
+            return;
+        }
+        let written = self.keep_index(counted, graph, garbage, roots, retention);
+        self.progress.finish();
+        match written {
+            Ok(Some(path)) => say(&format!("kept for the next command: {}", path.display())),
+            Ok(None) => {}
+            Err(error) => say(&error.to_string()),
+        }
+    }
+}
