@@ -12,11 +12,12 @@ use super::archive_tree::ArchiveTree;
 use super::elf::Machine;
 use super::mapped_file::{MappedFile, open_regular};
 
-/// Largest JSON document of an image that is read.
-const LONGEST_DOCUMENT: usize = 16 << 20;
+/// Largest JSON document of an image that is read: what registries must take (OCI distribution specification, "Pushing
+/// Manifests").
+const LONGEST_DOCUMENT: usize = 4 << 20;
 /// Indexes within indexes that are followed.
 const DEEPEST: u32 = 4;
-/// More layers and manifests than images have.
+/// More layers and manifests than images have, of all indexes together: one may name itself.
 const MOST_LAYERS: usize = 4096;
 const MOST_MANIFESTS: usize = 1024;
 
@@ -71,18 +72,26 @@ impl Store<'_> {
 
     fn oci_layers(&self, machine: Option<Machine>) -> Result<Vec<MappedFile>, String> {
         let index = self.document("index.json").ok_or("its index.json cannot be read")?;
-        let manifest = self.manifest(&index, machine, DEEPEST)?;
+        let mut left = MOST_MANIFESTS;
+        let manifest = self.manifest(&index, machine, DEEPEST, &mut left)?;
         let layers = manifest["layers"].as_array().ok_or("its manifest names no layers")?;
         let names = layers.iter().take(MOST_LAYERS).map(|layer| blob(&layer["digest"]));
         self.open_all(names)
     }
 
-    /// The manifest for a machine that an index leads to.
-    fn manifest(&self, index: &Value, machine: Option<Machine>, depth: u32) -> Result<Value, String> {
+    /// The manifest for a machine that an index leads to, among the next `left` that are named.
+    fn manifest(
+        &self,
+        index: &Value,
+        machine: Option<Machine>,
+        depth: u32,
+        left: &mut usize,
+    ) -> Result<Value, String> {
         let listed = index["manifests"].as_array().ok_or("its index names no manifests")?;
         let mut others = Vec::new();
         let mut inner = None;
-        for descriptor in listed.iter().take(MOST_MANIFESTS) {
+        for descriptor in listed {
+            *left = left.checked_sub(1).ok_or("its indexes name too many manifests")?;
             let architecture = descriptor["platform"]["architecture"].as_str();
             if !is_for(architecture, machine) {
                 others.extend(architecture.filter(|name| *name != "unknown").map(str::to_owned));
@@ -92,7 +101,7 @@ impl Store<'_> {
             let document = self.document(&name).ok_or_else(|| format!("{name} is missing or damaged"))?;
             if document["manifests"].is_array() {
                 let below = depth.checked_sub(1).ok_or("its indexes are nested too deeply")?;
-                match self.manifest(&document, machine, below) {
+                match self.manifest(&document, machine, below, left) {
                     Ok(manifest) => return Ok(manifest),
                     Err(reason) => inner = Some(reason),
                 }

@@ -268,13 +268,14 @@ fn what_is_no_file_system_is_refused_in_a_line() {
     assert!(refused(&write("none", &as_tar(&none))).contains("it has no image"));
     none.last_mut().unwrap().1 = br#"{"manifests": [{"digest": "sha256:../../etc"}]}"#.to_vec();
     assert!(refused(&write("none", &as_tar(&none))).contains("a digest in its index is none"));
-    let own = json!({ "manifests": [{ "digest": "sha256:e" }] }).to_string().into_bytes();
-    let mut nested = oci_layout(&["amd64"]);
-    nested
-        .iter_mut()
-        .filter(|(name, _)| name.ends_with("/e"))
-        .for_each(|(_, content)| *content = own.clone());
-    assert!(refused(&write("nested", &as_tar(&nested))).contains("nested too deeply"));
+    // An index that names itself, once and so often that following all would take for ever.
+    for (times, reason) in [(1, "nested too deeply"), (1000, "too many manifests")] {
+        let own = json!({ "manifests": vec![json!({ "digest": "sha256:e" }); times] }).to_string();
+        let mut nested = oci_layout(&["amd64"]);
+        let index = nested.iter_mut().find(|(name, _)| name.ends_with("/e")).unwrap();
+        index.1 = own.into_bytes();
+        assert!(refused(&write("nested", &as_tar(&nested))).contains(reason));
+    }
 }
 
 #[test]

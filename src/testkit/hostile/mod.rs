@@ -4,6 +4,7 @@
 //! Knows how to reach the readers and what they may take ([`Target::bound`]); refuses to know what is right: a
 //! function here ends, without a panic, or something is wrong.
 
+mod archives;
 mod commands;
 mod damage;
 mod parts;
@@ -30,8 +31,12 @@ pub enum Target {
     Dwarf,
     /// A layout table with facts, and what people type.
     Tables,
+    /// A tar of a root file system, or a saved image.
+    Archives,
     /// A list of damages to a committed core, on which every command is run.
     Walk,
+    /// A list of lies in what a saved heap says of its source, likewise.
+    Told,
 }
 
 /// What one input may take.
@@ -39,7 +44,7 @@ pub enum Target {
 pub struct Bound {
     /// Time, of a release build on one processor.
     pub time: Duration,
-    /// Most bytes allocated at a time: this many for each byte of the input (of [`Target::Walk`]: of the core) …
+    /// Most bytes allocated at a time: this many for each byte of the input (of [`Target::Walk`] and [`Target::Told`]: of the core) …
     pub for_each_byte: usize,
     /// … and this many besides.
     pub besides: usize,
@@ -47,8 +52,16 @@ pub struct Bound {
 
 impl Target {
     /// All of them.
-    pub const ALL: [Target; 6] =
-        [Self::Core, Self::Notes, Self::Compressed, Self::Dwarf, Self::Tables, Self::Walk];
+    pub const ALL: [Target; 8] = [
+        Self::Core,
+        Self::Notes,
+        Self::Compressed,
+        Self::Dwarf,
+        Self::Tables,
+        Self::Archives,
+        Self::Walk,
+        Self::Told,
+    ];
 
     /// Its name: of the fuzz target, and of its directory of inputs.
     pub fn name(self) -> &'static str {
@@ -58,7 +71,9 @@ impl Target {
             Self::Compressed => "compressed",
             Self::Dwarf => "dwarf",
             Self::Tables => "tables",
+            Self::Archives => "archives",
             Self::Walk => "walk",
+            Self::Told => "told",
         }
     }
 
@@ -71,7 +86,9 @@ impl Target {
             Self::Compressed => (10, 64, 384),
             Self::Dwarf => (2, 256, 32),
             Self::Tables => (2, 64, 16),
-            Self::Walk => (10, 16, 128),
+            // Documents of an image are read as trees of values.
+            Self::Archives => (2, 256, 128),
+            Self::Walk | Self::Told => (10, 16, 128),
         };
         Bound { time: Duration::from_secs(seconds), for_each_byte, besides: mebibytes << 20 }
     }
@@ -79,7 +96,7 @@ impl Target {
     /// Bytes that the bound is a multiple of, for an input of `length` bytes.
     pub fn measure(self, input: &[u8]) -> usize {
         match self {
-            Self::Walk => walk::size_of_core(input),
+            Self::Walk | Self::Told => walk::size_of_core(input),
             _ => input.len(),
         }
     }
@@ -92,7 +109,9 @@ impl Target {
             Self::Compressed => parts::compressed(input),
             Self::Dwarf => parts::dwarf(input),
             Self::Tables => parts::tables(input),
+            Self::Archives => archives::archives(input),
             Self::Walk => walk::walk(input),
+            Self::Told => walk::told(input),
         }
     }
 }

@@ -3,7 +3,8 @@
 use super::ScratchFile;
 use super::commands;
 use crate::corefile::{
-    Inputs, Kept, MappedFile, SearchOptions, SearchPlaces, decompress, separate_debug_file,
+    Inputs, Kept, MappedFile, NOTE_OWNER, NOTE_SOURCE, SearchOptions, SearchPlaces, decompress,
+    separate_debug_file,
 };
 use crate::cpython::Facts;
 use crate::debuginfo::{Companions, DwarfIndex, ElfImage, SplitUnit, SupplementaryLink, Symbols};
@@ -51,9 +52,12 @@ pub(super) fn notes(input: &[u8]) {
         [kind, rest @ ..] => (*kind, rest),
         [] => return,
     };
-    let owner = ["CORE", "LINUX", "GDB"][usize::from(kind >> 5) % 3];
-    // NT_PRSTATUS, NT_FPREGSET, NT_PRPSINFO, NT_AUXV, NT_SIGINFO, NT_FILE, NT_ARM_TLS.
-    let number = [1, 2, 3, 6, 0x5349_4749, 0x4649_4c45, 0x401][usize::from(kind & 31) % 7];
+    let owner = ["CORE", "LINUX", "GDB", NOTE_OWNER][usize::from(kind >> 5) % 4];
+    // What a saved heap says; NT_PRSTATUS, NT_FPREGSET, NT_PRPSINFO, NT_AUXV, NT_SIGINFO, NT_FILE, NT_ARM_TLS.
+    let number = match owner {
+        NOTE_OWNER => NOTE_SOURCE,
+        _ => [1, 2, 3, 6, 0x5349_4749, 0x4649_4c45, 0x401][usize::from(kind & 31) % 7],
+    };
     let machine = if kind & 16 == 0 { 62 } else { 183 };
     let memory = [0x41; 4096];
     let built = CoreBuilder::new()

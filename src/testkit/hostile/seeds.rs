@@ -2,7 +2,7 @@
 
 use super::Target;
 use super::damage::STEP;
-use crate::corefile::SeekableWriter;
+use crate::corefile::{Inputs, SearchOptions, SeekableWriter, Source};
 use crate::testkit::core_builder::{CoreBuilder, EXECUTE, READ, WRITE};
 use crate::testkit::dwarf_builder::DwarfBuilder;
 use crate::testkit::elf_builder::{ElfBuilder, HashStyle, LINK_BASE, SymbolSpec};
@@ -17,7 +17,9 @@ pub fn of(target: Target) -> Vec<Vec<u8>> {
         Target::Compressed => compressed(),
         Target::Dwarf => debug_files(),
         Target::Tables => tables(),
+        Target::Archives => super::archives::seeds(),
         Target::Walk => damages(),
+        Target::Told => lies(),
     }
 }
 
@@ -51,6 +53,13 @@ fn notes() -> Vec<Vec<u8>> {
     }
     files.extend(b"/usr/bin/python3.12\0/lib/libc.so.6 (deleted)\0");
     all.push(files);
+    // What a saved heap says of the core it was made from.
+    let core = super::ScratchFile::new(&cores().swap_remove(0)).expect("a file in memory");
+    let options = SearchOptions { core_only: true, ..SearchOptions::default() };
+    if let Ok(inputs) = Inputs::open(core.path(), &options) {
+        let source = Source::of(&inputs, &inputs.space(), None).to_bytes().expect("paths that are text");
+        all.push([&[3 << 5][..], &source].concat());
+    }
     all
 }
 
@@ -143,4 +152,16 @@ fn damages() -> Vec<Vec<u8>> {
         }
     }
     all
+}
+
+fn lies() -> Vec<Vec<u8>> {
+    let lie = |turn: u32| {
+        let [a, b, c, new] = turn.wrapping_mul(0x9e37_79b9).to_le_bytes();
+        [if turn.is_multiple_of(7) { 0x80 } else { 0 } | (turn % 3) as u8, a, b, c, new]
+    };
+    let core = |core: u8| {
+        let lies = (0..24).flat_map(|turn| lie(turn + 100 * u32::from(core)));
+        std::iter::once(core).chain(lies).collect()
+    };
+    (0..48).map(core).collect()
 }

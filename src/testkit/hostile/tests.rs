@@ -15,11 +15,11 @@ fn regressions(target: Target) -> Vec<(String, Vec<u8>)> {
     inputs
 }
 
-/// How many of the seeds of [`Target::Walk`] are walked: one in so many, each of another core or damage.
+/// How many of the seeds of [`Target::Walk`] and [`Target::Told`] are walked: one in so many, each of another core or damage.
 const ONE_IN: usize = 13;
 
 fn replay(target: Target) {
-    let step = if target == Target::Walk { ONE_IN } else { 1 };
+    let step = if matches!(target, Target::Walk | Target::Told) { ONE_IN } else { 1 };
     let built = seeds::of(target).into_iter().enumerate().step_by(step);
     for (name, input) in built.map(|(n, input)| (format!("seed {n}"), input)).chain(regressions(target)) {
         let run = std::panic::catch_unwind(|| target.run(&input));
@@ -55,4 +55,14 @@ fn tables() {
 #[test]
 fn damaged_cores() {
     replay(Target::Walk);
+}
+
+#[test]
+fn archives_and_images() {
+    replay(Target::Archives);
+}
+
+#[test]
+fn lies_of_saved_heaps() {
+    replay(Target::Told);
 }

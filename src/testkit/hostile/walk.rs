@@ -2,9 +2,10 @@
 
 use super::ScratchFile;
 use super::commands;
-use super::damage::Places;
-use crate::corefile::{Inputs, NOTE_OWNER, NOTE_TABLE, SearchOptions, decompress};
+use super::damage::{Change, Damaged, Places};
+use crate::corefile::{Inputs, NOTE_ANSWERS, NOTE_OWNER, NOTE_SOURCE, NOTE_TABLE, SearchOptions, decompress};
 use crate::cpython::Runtime;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, OnceLock};
 
@@ -27,8 +28,8 @@ const CORES: [&str; 12] = [
 /// A core in memory, and where it can be hurt.
 struct Victim {
     bytes: Vec<u8>,
-    /// Where the note with its layout table has its type, if it is a saved heap with one.
-    table_note: Option<usize>,
+    /// Where the contents of the notes are that only saved heaps have, by type.
+    notes: Vec<(u32, Range<usize>)>,
     places: Places,
     file: Mutex<ScratchFile>,
 }
@@ -38,33 +39,66 @@ struct Victim {
 pub(super) fn walk(input: &[u8]) {
     let [choice, rest @ ..] = input else { return };
     let victim = victim(*choice);
-    // A walk that panicked left its core damaged, and is reported by itself.
-    let file = victim.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let damaged = victim.places.damage(&victim.bytes, rest);
-    let restored = |at: usize, length: usize| {
-        let bytes = &victim.bytes[at..at + length];
-        file.write(at as u64, bytes).expect("a file in memory");
-    };
-    for (at, new) in &damaged.changes {
-        file.write(*at as u64, new).expect("a file in memory");
+    let mut damaged = victim.places.damage(&victim.bytes, rest);
+    let table = victim.notes.iter().find(|(kind, _)| *kind == NOTE_TABLE && choice & 0x80 != 0);
+    if let Some((_, content)) = table {
+        damaged.changes.push((content.start - TYPE_BEFORE_CONTENT, vec![u8::MAX]));
     }
-    if let Some(length) = damaged.length {
-        file.set_length(length as u64).expect("a file in memory");
+    victim.run(&damaged, rest.len() as u64);
+}
+
+/// Changes what a saved heap says of its source and of the files that were found, and runs all commands.
+pub(super) fn told(input: &[u8]) {
+    let [choice, rest @ ..] = input else { return };
+    let victim = victim(*choice);
+    let lies = rest.as_chunks::<LIE>().0.iter().take(MOST_LIES);
+    let changes = lies.filter_map(|lie| victim.lie(*lie)).collect();
+    victim.run(&Damaged { changes, length: None }, rest.len() as u64);
+}
+
+/// Bytes of one lie: which note, where in it (three bytes), what becomes of it.
+const LIE: usize = 5;
+const MOST_LIES: usize = 32;
+
+impl Victim {
+    /// Another digit or letter in the place of one, so that the note can still be read; or any byte.
+    fn lie(&self, [note, a, b, c, new]: [u8; LIE]) -> Option<Change> {
+        let (_, content) = self.notes.get(usize::from(note & 0x7f) % self.notes.len().max(1))?;
+        let place = u64::from(u32::from_le_bytes([a, b, c, 0]));
+        let start = content.start + (place as usize).checked_rem(content.len())?;
+        let any = note & 0x80 != 0;
+        let wanted = |&at: &usize| any || self.bytes.get(at).is_some_and(u8::is_ascii_alphanumeric);
+        let at = (start..content.end).find(wanted)?;
+        let new = match self.bytes.get(at)? {
+            _ if any => new,
+            digit if digit.is_ascii_digit() => b'0' + new % 10,
+            _ => b'a' + new % 26,
+        };
+        Some((at, vec![new]))
     }
-    let hidden = victim.table_note.filter(|_| choice & 0x80 != 0);
-    if let Some(at) = hidden {
-        file.write(at as u64, &[u8::MAX]).expect("a file in memory");
-    }
-    let options = SearchOptions { core_only: true, ..SearchOptions::default() };
-    if let Ok(inputs) = Inputs::open(file.path(), &options) {
-        commands::all(&inputs, None, rest.len() as u64);
-    }
-    damaged.changes.iter().for_each(|(at, new)| restored(*at, new.len()));
-    if let Some(length) = damaged.length {
-        restored(length, victim.bytes.len() - length);
-    }
-    if let Some(at) = hidden {
-        restored(at, 1);
+
+    /// Runs all commands on the core with these damages, and takes them back.
+    fn run(&self, damaged: &Damaged, seed: u64) {
+        // A walk that panicked left its core damaged, and is reported by itself.
+        let file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let restored = |at: usize, length: usize| {
+            let bytes = &self.bytes[at..at + length];
+            file.write(at as u64, bytes).expect("a file in memory");
+        };
+        for (at, new) in &damaged.changes {
+            file.write(*at as u64, new).expect("a file in memory");
+        }
+        if let Some(length) = damaged.length {
+            file.set_length(length as u64).expect("a file in memory");
+        }
+        let options = SearchOptions { core_only: true, ..SearchOptions::default() };
+        if let Ok(inputs) = Inputs::open(file.path(), &options) {
+            commands::all(&inputs, None, seed);
+        }
+        damaged.changes.iter().for_each(|(at, new)| restored(*at, new.len()));
+        if let Some(length) = damaged.length {
+            restored(length, self.bytes.len() - length);
+        }
     }
 }
 
@@ -91,7 +125,19 @@ fn unpacked(name: &str) -> Victim {
     let places = Places::find(&inputs, &mut runtime, &bytes);
     drop(runtime);
     drop(inputs);
-    let mark = [&NOTE_TABLE.to_le_bytes()[..], NOTE_OWNER.as_bytes()].concat();
-    let table_note = bytes.windows(mark.len()).position(|found| found == mark);
-    Victim { bytes, table_note, places, file: Mutex::new(file) }
+    let notes = [NOTE_SOURCE, NOTE_ANSWERS, NOTE_TABLE];
+    let notes = notes.into_iter().filter_map(|kind| Some((kind, own_note(&bytes, kind)?))).collect();
+    Victim { bytes, notes, places, file: Mutex::new(file) }
+}
+
+/// Bytes from the type of a note with our owner to its content: the type itself, and the name, padded.
+const TYPE_BEFORE_CONTENT: usize = 4 + 8;
+
+/// Where the content of such a note is (`Elf64_Nhdr`: sizes of name and content, type, name, content).
+fn own_note(core: &[u8], kind: u32) -> Option<Range<usize>> {
+    let mark = [&kind.to_le_bytes()[..], NOTE_OWNER.as_bytes()].concat();
+    let at = core.windows(mark.len()).position(|found| found == mark)?;
+    let size = core.get(at.checked_sub(4)?..)?.first_chunk().map(|size| u32::from_le_bytes(*size))?;
+    let start = at + TYPE_BEFORE_CONTENT;
+    Some(start..start.checked_add(size as usize)?.min(core.len()))
 }
