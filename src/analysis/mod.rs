@@ -5,8 +5,10 @@
 
 mod collector;
 mod collector_columns;
+mod cuts;
 mod cycle_shape;
 mod cycles;
+mod dominator_rows;
 mod held_by_garbage;
 mod histogram;
 mod holders;
@@ -24,8 +26,10 @@ mod type_groups;
 mod waste;
 
 pub use collector::{Collection, InterpreterGarbage, WhyUncollected, collect};
+pub use cuts::{Cut, CutPlace, Cuts, best_cuts};
 pub use cycle_shape::{CycleStep, ShapeEdge};
 pub use cycles::{CycleGroup, Cycles, cycles};
+pub use dominator_rows::{DominatorKind, DominatorLimits, DominatorRow, DominatorRows, dominator_rows};
 pub use histogram::{Histogram, Selection, TypeTotal, histogram};
 pub use holders::Holders;
 pub use instances::{InstanceFilter, Instances, instances, refcount};
@@ -87,6 +91,17 @@ impl<'h> Heap<'h, '_> {
     pub fn type_name(&self, id: ObjectId) -> &'h str {
         python_name(&self.type_of(id).name)
     }
+}
+
+/// What is alive and why, where all of it is needed.
+#[derive(Clone, Copy, Debug)]
+pub struct Reached<'r> {
+    /// All roots ([`Roots::find`]).
+    pub roots: &'r Roots,
+    /// What each object retains.
+    pub retention: &'r Retention,
+    /// The best path to each.
+    pub holders: &'r Holders,
 }
 
 /// A type's name as Python writes it: built-in ones without their module.

@@ -47,12 +47,14 @@ impl<'h, 'core> PathWriter<'h, 'core> {
     pub fn name_from(&mut self, start: String, origin: Option<Root>, nodes: &[u32]) -> String {
         let mut pieces = Pieces::new(start);
         let mut namespace = matches!(origin, Some(Root::Reference(root)) if is_namespace_root(&root));
+        let mut ends_in_namespace = false;
         for step in nodes.windows(2) {
             let &[from, to] = step else { continue };
             let label = match (self.heap.id(from), self.heap.id(to)) {
                 (Some(from), Some(to)) => self.labels.best(from, to),
                 _ => None,
             };
+            ends_in_namespace = false;
             let Some((kind, slot)) = label else {
                 pieces.add(" → ?".to_owned());
                 continue;
@@ -60,12 +62,15 @@ impl<'h, 'core> PathWriter<'h, 'core> {
             if let Some(module) = self.module_name(from, slot) {
                 pieces = Pieces::new(module);
             } else if leads_to_namespace(slot) {
-                namespace = true;
+                (namespace, ends_in_namespace) = (true, true);
                 continue;
             } else {
                 pieces.add(piece(self.heap, kind, slot, namespace));
             }
             namespace = false;
+        }
+        if ends_in_namespace {
+            pieces.add(".__dict__".to_owned());
         }
         pieces.join()
     }

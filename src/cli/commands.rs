@@ -6,7 +6,7 @@ use super::args::{
 };
 use super::output::{print, print_report};
 use super::session::{Opened, Session};
-use super::{dump, glob, graph_commands};
+use super::{dump, glob, retained_commands};
 use crate::analysis::{InstanceFilter, Selection, TypeGrouping, TypeGroups, histogram, instances};
 use crate::cpython::{Outline, Runtime, Values};
 use crate::query;
@@ -121,7 +121,7 @@ pub fn types(arguments: &TypesArguments, common: &Common) -> anyhow::Result<()> 
     };
     let groups = TypeGroups::new(&session.runtime, grouping, wanted);
     let retained = match arguments.retained {
-        true => Some(graph_commands::retained_types(&mut session, &census, &groups)?),
+        true => Some(retained_commands::retained_types(&mut session, &census, &groups)?),
         false => None,
     };
     let options = TypeOptions { sort: type_order(arguments)?, limit: common.limit.unwrap_or(TYPES_LIMIT) };

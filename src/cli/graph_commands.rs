@@ -2,9 +2,9 @@
 
 use super::args::{Common, CoreArgument, TargetArguments};
 use super::session::{Opened, Session};
-use crate::analysis::{self, Direction, Heap, PathsLimits, TypeGroups};
+use crate::analysis::{self, Direction, Heap, PathsLimits};
 use crate::cpython::Runtime;
-use crate::graph::{GroupTotal, NodeSet};
+use crate::graph::NodeSet;
 use crate::heap::{Counted, HeapGraph};
 use crate::query::{self, Target};
 use crate::report::cycles::CyclesReport;
@@ -44,7 +44,7 @@ fn references(arguments: &TargetArguments, common: &Common, direction: Direction
     let mut session = opened.session()?;
     let (census, graph) = whole_graph(&mut session)?;
     let target = query::resolve(&session.runtime, &query::parse(&arguments.target)?)?;
-    let wanted = nodes(&session, &census, &target, arguments)?;
+    let wanted = nodes(&session, &census, &target, arguments.class_itself)?;
     let limit = common.limit.unwrap_or(REFERENCES_LIMIT);
     let roots = match direction {
         Direction::Referrers => {
@@ -72,7 +72,7 @@ pub fn paths(arguments: &TargetArguments, common: &Common) -> anyhow::Result<()>
     let mut session = opened.session()?;
     let (census, graph) = whole_graph(&mut session)?;
     let target = query::resolve(&session.runtime, &query::parse(&arguments.target)?)?;
-    let wanted = nodes(&session, &census, &target, arguments)?;
+    let wanted = nodes(&session, &census, &target, arguments.class_itself)?;
     let garbage = session.collect(&census, &graph);
     let roots = session.roots(&census, &graph, &garbage);
     let holders = session.holders(&census, &graph, &roots);
@@ -128,31 +128,18 @@ pub fn suspects(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()>
     Ok(())
 }
 
-/// What each group of types keeps alive, for `types --retained`.
+/// All objects and their references.
 ///
 /// # Errors
-/// There are too many objects.
-pub(super) fn retained_types(
-    session: &mut Session<'_>,
-    census: &Counted,
-    groups: &TypeGroups,
-) -> anyhow::Result<Vec<GroupTotal>> {
-    let graph = session.graph(census)?;
-    let garbage = session.collect(census, &graph);
-    let roots = session.roots(census, &graph, &garbage);
-    let retention = session.retention(census, &graph, &roots);
-    let heap = heap(&session.runtime, census, &graph);
-    session.progress.phase("measuring what types retain together");
-    Ok(analysis::retained_by_types(heap, &roots, &retention, groups))
-}
-
-fn whole_graph(session: &mut Session<'_>) -> anyhow::Result<(Counted, HeapGraph)> {
+/// The heap cannot be counted.
+pub(super) fn whole_graph(session: &mut Session<'_>) -> anyhow::Result<(Counted, HeapGraph)> {
     let census = session.objects()?;
     let graph = session.graph(&census)?;
     Ok((census, graph))
 }
 
-fn heap<'h, 'core>(
+/// What questions are asked of.
+pub(super) fn heap<'h, 'core>(
     runtime: &'h Runtime<'core>,
     census: &'h Counted,
     graph: &'h HeapGraph,
@@ -160,15 +147,18 @@ fn heap<'h, 'core>(
     Heap { runtime, objects: &census.objects, graph }
 }
 
-/// The objects a target stands for: itself, or all direct instances of a class.
-fn nodes(
+/// The objects a target stands for: itself, or all direct instances of a class, unless the class is wanted.
+///
+/// # Errors
+/// It stands for no object that was counted.
+pub(super) fn nodes(
     session: &Session<'_>,
     census: &Counted,
     target: &Target,
-    arguments: &TargetArguments,
+    class_itself: bool,
 ) -> anyhow::Result<NodeSet> {
     let objects = &census.objects;
-    if target.types.is_empty() || arguments.class_itself {
+    if target.types.is_empty() || class_itself {
         let address = target.require_object()?;
         let Some(id) = objects.find(address) else {
             anyhow::bail!(

@@ -13,6 +13,7 @@ mod interrupt;
 mod kept_index;
 mod layout_commands;
 mod output;
+mod retained_commands;
 mod save_command;
 mod session;
 
@@ -104,6 +105,8 @@ fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Cycles(arguments) => graph_commands::cycles(&arguments, &common),
         Command::Suspects(arguments) => graph_commands::suspects(&arguments, &common),
         Command::Waste(arguments) => compare_commands::waste(&arguments, &common),
+        Command::Dominators(arguments) => retained_commands::dominators(&arguments, &common),
+        Command::Cuts(arguments) => retained_commands::cuts(&arguments, &common),
         Command::Threads(arguments) => commands::threads(&arguments, &common),
         Command::Index(arguments) => index_command::index(&arguments, &common),
         Command::Capture(arguments) => capture_command::capture(&arguments, &common),

@@ -7,17 +7,25 @@ use super::{Adjacency, DominatorTree, EdgeKind, Nesting, NodeSet};
 /// More than one edge, which need not be counted further.
 const MANY: u8 = 2;
 
-/// Of `candidates`, the nodes that exactly one edge leads to from reachable nodes that are not below them, and that are no
-/// roots: without that edge, from their immediate dominator, they and all they dominate are lost. Edges that are
-/// parallel count each. `nesting` is the dominator tree's.
-pub fn single_edges(
+/// Nodes that depend on one edge, or on being a root.
+#[derive(Clone, Debug)]
+pub struct SoleEdges {
+    /// The nodes, no roots, that exactly one edge leads to from reachable nodes that are not below them: without that
+    /// edge, from their immediate dominator, they and all they dominate are lost. Parallel edges count each.
+    pub one: NodeSet,
+    /// The roots that no such edge leads to: were they no roots, they and all they dominate would be lost.
+    pub none: NodeSet,
+}
+
+/// Those of `candidates` that depend on one edge, or on being a root. `nesting` is the dominator tree's.
+pub fn sole_edges(
     forward: &Adjacency,
     roots: &NodeSet,
     tree: &DominatorTree,
     nesting: &Nesting,
     candidates: &NodeSet,
     keep: impl Fn(EdgeKind) -> bool,
-) -> NodeSet {
+) -> SoleEdges {
     let mut edges = vec![0u8; forward.nodes()];
     for block in forward.blocks() {
         for (source, list) in block.iter().filter(|&(source, _)| tree.is_reachable(source)) {
@@ -32,10 +40,16 @@ pub fn single_edges(
             }
         }
     }
-    let is_single = |node: u32| {
-        candidates.contains(node) && !roots.contains(node) && edges.get(node as usize) == Some(&1)
+    let having = |wanted: u8, root: bool| {
+        let passes = |node: u32| {
+            candidates.contains(node)
+                && roots.contains(node) == root
+                && tree.is_reachable(node)
+                && edges.get(node as usize) == Some(&wanted)
+        };
+        NodeSet::passing(forward.nodes(), passes)
     };
-    NodeSet::passing(forward.nodes(), is_single)
+    SoleEdges { one: having(1, false), none: having(0, true) }
 }
 
 #[cfg(test)]
@@ -56,7 +70,7 @@ mod tests {
             let tree = DominatorTree::new(&forward, &roots, strong);
             let nesting = Nesting::new(nodes, tree.order(), |node| tree.idom(node));
             let before = reachable(&forward, &roots, strong);
-            let single = single_edges(&forward, &roots, &tree, &nesting, &before, strong);
+            let sole = sole_edges(&forward, &roots, &tree, &nesting, &before, strong);
             for node in 0..nodes as u32 {
                 let mut fatal = 0;
                 for (index, &(from, to, kind)) in list.iter().enumerate() {
@@ -73,7 +87,11 @@ mod tests {
                         prop_assert_eq!(lost.len(), nesting.size(node) as usize);
                     }
                 }
-                prop_assert_eq!(fatal, usize::from(single.contains(node)));
+                prop_assert_eq!(fatal, usize::from(sole.one.contains(node)));
+                let mut others = roots.clone();
+                others.remove(node);
+                let lost = before.contains(node) && !reachable(&forward, &others, strong).contains(node);
+                prop_assert_eq!(roots.contains(node) && lost, sole.none.contains(node));
             }
         }
     }

@@ -23,7 +23,7 @@ mod test_graphs;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 pub use self::adjacency::{Adjacency, BlockBuilder, BlockView};
-pub use self::bridges::single_edges;
+pub use self::bridges::{SoleEdges, sole_edges};
 pub use self::collector::{Trial, TrialInput, finalizer_closure, internal_references, trial_deletion};
 pub use self::dominators::DominatorTree;
 pub use self::joint::{Dominance, GroupTotal, retained_by_groups};

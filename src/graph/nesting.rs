@@ -80,6 +80,16 @@ impl Nesting {
         &self.preorder
     }
 
+    /// The nodes whose parent is `node`.
+    pub fn children(&self, node: u32) -> impl Iterator<Item = u32> + '_ {
+        let mut rest = self.below(node).get(1..).unwrap_or_default();
+        std::iter::from_fn(move || {
+            let &child = rest.first()?;
+            rest = rest.get(self.size(child).max(1) as usize..).unwrap_or_default();
+            Some(child)
+        })
+    }
+
     /// The nodes of the subtree of `node`, itself first.
     pub fn below(&self, node: u32) -> &[u32] {
         let Some(place) = self.place(node) else { return &[] };
@@ -130,6 +140,10 @@ mod tests {
                 prop_assert_eq!(listed.first(), below.first().map(|_| &above));
                 listed.sort_unstable();
                 prop_assert_eq!(&listed, &below);
+                let mut children: Vec<u32> = nesting.children(above).collect();
+                children.sort_unstable();
+                let expected = order.iter().copied().filter(|&node| parent(node) == Some(above));
+                prop_assert!(children.into_iter().eq(expected));
                 for node in 0..forest.len() as u32 + 2 {
                     prop_assert_eq!(nesting.contains(above, node), below.contains(&node));
                 }

@@ -5,7 +5,9 @@
 
 pub mod captured;
 pub mod coverage;
+pub mod cuts;
 pub mod cycles;
+pub mod dominators;
 pub mod envelope;
 pub mod header;
 pub mod index;

@@ -43,7 +43,7 @@ fn main() {
     for directory in directories(&root.join("fixtures/cores")) {
         trials.extend(trial_of_saved(directory.clone()));
         trials.extend(trial_of_redacted(directory.clone()));
-        trials.extend(trial_of_retained("fixture", directory.clone()));
+        trials.extend(trial_of_retained(directory.clone()));
         trials.extend(trial("fixture", directory));
     }
     let temporary = tempfile::tempdir().expect("a temporary directory");
@@ -76,7 +76,7 @@ fn main() {
                 .and_then(|_| trial_of_saved(directory.clone())),
         );
         trials.extend(trial_of_containers(directory.clone()));
-        trials.extend(trial_of_retained("live", directory.clone()));
+        trials.extend(trial_of_retained(directory.clone()));
         trials.extend(trial_of_waste(directory.clone()));
         trials.extend(trial("live", directory));
     }
@@ -162,9 +162,9 @@ fn trial_of_saved(directory: PathBuf) -> Option<Trial> {
 }
 
 /// The trial of what objects and types of a core retain; `None` for a directory that holds none.
-fn trial_of_retained(kind: &str, directory: PathBuf) -> Option<Trial> {
+fn trial_of_retained(directory: PathBuf) -> Option<Trial> {
     let origin = Origin::of(&directory)?;
-    Some(Trial::test(format!("retained::{kind}::{}", name_of(&directory)), move || {
+    Some(Trial::test(format!("retained::{}", name_of(&directory)), move || {
         let core = core_in(&directory).ok_or("no core file")?;
         retained::prove(&core, &search(&origin)).map_err(Into::into)
     }))

@@ -14,9 +14,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What is asked of both; the answers name no contents.
-const QUESTIONS: [&[&str]; 6] = [
+const QUESTIONS: [&[&str]; 9] = [
     &["types", "--limit", "100000"],
     &["types", "--garbage"],
+    &["types", "--retained"],
+    &["dominators"],
+    &["cuts"],
     &["cycles"],
     &["objects", "dict"],
     &["referents", "function"],

@@ -14,6 +14,7 @@ use claims::{Claim, Claims};
 use places::Place;
 use std::cmp::Reverse;
 
+pub(super) use owners::is_structure;
 pub use owners::retained_by_suspects;
 pub(super) use places::stdlib_names;
 

@@ -97,7 +97,12 @@ fn accumulation_points(
 
 /// Whether an object belongs to the program's structure, which holds everything and explains nothing: modules and their
 /// namespaces, classes, code, what interpreters keep.
-fn is_structure(heap: Heap<'_, '_>, roots: &Roots, tree: &DominatorTree, node: u32) -> bool {
+pub(in crate::analysis) fn is_structure(
+    heap: Heap<'_, '_>,
+    roots: &Roots,
+    tree: &DominatorTree,
+    node: u32,
+) -> bool {
     let kind = |node| heap.id(node).map(|id| heap.type_of(id).walk.kind);
     let is_code = matches!(kind(node), None | Some(WalkKind::Type | WalkKind::Module | WalkKind::Code));
     let of_module = tree.idom(node).and_then(kind) == Some(WalkKind::Module);

@@ -1,8 +1,10 @@
 //! The command line as data: commands, options, their help and examples.
 
 mod compare;
+mod retained;
 
 pub use compare::WasteArguments;
+pub use retained::DominatorsArguments;
 
 use crate::report::types::TypeSort;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -168,6 +170,14 @@ pub enum Command {
     /// How roots reach an object, or the instances of a type: what keeps them alive
     #[command(after_help = "Example:\n  exuvia paths core.4242 app.cache.Entry")]
     Paths(TargetArguments),
+
+    /// What keeps most memory alive, as a tree: what would be freed with each object
+    #[command(after_help = "Example:\n  exuvia dominators core.4242 app.cache.SESSIONS --depth 3")]
+    Dominators(DominatorsArguments),
+
+    /// Which single reference, removed, frees most
+    #[command(after_help = "Example:\n  exuvia cuts core.4242")]
+    Cuts(CoreArgument),
 
     /// Garbage by the shape of its cycles, and why it was not collected
     #[command(after_help = "Example:\n  exuvia cycles core.4242")]

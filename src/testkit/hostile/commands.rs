@@ -1,9 +1,9 @@
 //! Every command's way through the library, from an opened core to the text and the document, on whatever it leads to.
 
 use crate::analysis::{
-    Direction, Heap, Holders, InstanceFilter, PathsLimits, Retention, Roots, Selection, TypeGrouping,
-    TypeGroups, WasteLimits, collect, cycles, histogram, instances, merged_paths, paths, references,
-    retained_by_suspects, retained_by_types, suspects, waste,
+    Direction, DominatorLimits, Heap, Holders, InstanceFilter, PathsLimits, Reached, Retention, Roots,
+    Selection, TypeGrouping, TypeGroups, WasteLimits, best_cuts, collect, cycles, dominator_rows, histogram,
+    instances, merged_paths, paths, references, retained_by_suspects, retained_by_types, suspects, waste,
 };
 use crate::corefile::{Address, Inputs};
 use crate::cpython::{Outline, Runtime, Values};
@@ -11,7 +11,9 @@ use crate::graph::NodeSet;
 use crate::heap::{Census, HeapGraph, build_graph, census};
 use crate::layout::Table;
 use crate::query;
+use crate::report::cuts::CutsReport;
 use crate::report::cycles::CyclesReport;
+use crate::report::dominators::DominatorsReport;
 use crate::report::info::InfoReport;
 use crate::report::objects::{ObjectFilter, ObjectsReport};
 use crate::report::outline::OutlineReport;
@@ -153,6 +155,17 @@ fn held(whole: &Whole<'_, '_>, told: &Told, chosen: &[Address], threads: &Thread
         let retained = retained_by_types(heap, &roots, &retention, &groups);
         let selection = TypeSelection::default();
         told.written(&TypesReport::new(runtime, &counted, selection, options, &groups, Some(&retained)));
+    }
+    let paths_to = Holders::search(heap, &roots, None);
+    let reached = Reached { roots: &roots, retention: &retention, holders: &paths_to };
+    told.written(&CutsReport::new(objects, &best_cuts(heap, reached, LIMIT)));
+    let limits = DominatorLimits { depth: 4, rows: LIMIT };
+    let rows = dominator_rows(heap, reached, None, limits);
+    told.written(&DominatorsReport::new(objects, None, limits.depth, &rows));
+    for id in chosen.iter().filter_map(|&object| objects.find(object)) {
+        let within = NodeSet::from_nodes(objects.len(), [id.0]);
+        let rows = dominator_rows(heap, reached, Some(&within), limits);
+        told.written(&DominatorsReport::new(objects, Some(String::new()), limits.depth, &rows));
     }
     retained_by_suspects(heap, &roots, &retention, &mut found);
     told.written(&SuspectsReport::new(objects, &found, LIMIT));

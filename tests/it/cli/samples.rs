@@ -5,7 +5,9 @@ use exuvia::report::coverage::{
     Answer, AnswerState, BrokenList, CensusCoverage, Coverage, CutOff, DamagedInput, MemoryCoverage,
     ModuleCoverage, PythonCoverage, ReferenceCoverage,
 };
+use exuvia::report::cuts::{CutLine, CutsReport};
 use exuvia::report::cycles::{CyclesReport, EdgeLine, GroupLine, InterpreterLine, StepLine, TypeCount};
+use exuvia::report::dominators::{DominatorLine, DominatorsReport};
 use exuvia::report::header::ObjectHeader;
 use exuvia::report::index::IndexReport;
 use exuvia::report::info::{
@@ -44,6 +46,8 @@ pub fn documents() -> Vec<(&'static str, Value)> {
         ("referrers", document(&ReferrersReport(references()))),
         ("referents", document(&ReferentsReport(references()))),
         ("paths", document(&paths())),
+        ("dominators", document(&dominators())),
+        ("cuts", document(&cuts())),
         ("cycles", document(&cycles())),
         ("suspects", document(&suspects())),
         ("waste", document(&waste())),
@@ -442,6 +446,45 @@ fn paths() -> PathsReport {
     }
 }
 
+fn dominators() -> DominatorsReport {
+    let row = |depth, kind, path: Option<&str>, label: &str, retained_bytes| DominatorLine {
+        depth,
+        kind,
+        path: path.map(text),
+        label: text(label),
+        type_name: text("app.Node"),
+        address: path.map(|_| Hex(1)),
+        count: 12,
+        bytes: 1,
+        retained_bytes,
+        retained_objects: 1,
+        share_permille: 500,
+    };
+    let rows = vec![
+        row(0, "object", Some("app.HEAD"), "app.HEAD", 9),
+        row(1, "run", Some("app.HEAD.next ×13"), "app.Node.next", 8),
+        row(2, "group", Some("app.HEAD.next ×13.a"), "[key\x1b]", 7),
+        row(2, "rest", None, "", 6),
+    ];
+    DominatorsReport { target: Some(text("app.HEAD")), bytes: 9, objects: 9, depth: 3, rows }
+}
+
+fn cuts() -> CutsReport {
+    let cut = CutLine {
+        path: text("app.CACHE['k\x1b']"),
+        place: "item",
+        holder: Some(Hex(2)),
+        holder_type: text("dict"),
+        address: Hex(1),
+        type_name: text("app.Entry"),
+        freed_bytes: 1,
+        freed_objects: 1,
+        share_permille: 1000,
+        unknown_references: 1,
+    };
+    CutsReport { live_bytes: 1, cuts_total: 2, cuts: vec![cut] }
+}
+
 fn cycles() -> CyclesReport {
     let group = GroupLine {
         cycles: 1,
@@ -549,6 +592,8 @@ fn pages(width: usize) -> Vec<(&'static str, String)> {
         page(&ReferrersReport(references()), width),
         page(&ReferentsReport(references()), width),
         page(&paths(), width),
+        page(&dominators(), width),
+        page(&cuts(), width),
         page(&cycles(), width),
         page(&suspects(), width),
         page(&waste(), width),
@@ -577,4 +622,15 @@ fn what_is_left_out_of_a_list_is_counted() {
     assert!(page.contains("(2 members)"), "{page}");
     let page = pages(100).into_iter().find(|(command, _)| *command == "threads").expect("threads").1;
     assert!(page.contains("1 more variable") && page.contains("1 outer frame"), "{page}");
+}
+
+#[test]
+fn long_runs_are_one_row_and_c_code_that_holds_too_is_told() {
+    let of = |wanted| pages(100).into_iter().find(|(command, _)| *command == wanted).expect("a page").1;
+    let page = of("dominators");
+    assert!(page.contains("  … 12 steps of app.Node.next"), "{page}");
+    assert!(page.contains("→ app.Node ×12") && page.contains("(12 more objects"), "{page}");
+    let page = of("cuts");
+    assert!(page.contains("an item of a dict") && page.contains("but 1 reference in C to it"), "{page}");
+    assert!(page.contains("and 1 more, see --limit"), "{page}");
 }

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Every command, on a target that most heaps have.
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 19] = [
     &["overview"],
     &["info", "--show-layouts"],
     &["types"],
@@ -24,6 +24,10 @@ const COMMANDS: [&[&str]; 15] = [
     &["referrers", "str"],
     &["referents", "dict"],
     &["paths", "function"],
+    &["types", "--retained", "--by-package"],
+    &["dominators"],
+    &["dominators", "dict"],
+    &["cuts"],
     &["cycles"],
     &["suspects"],
     &["waste", "--values"],
