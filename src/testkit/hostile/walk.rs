@@ -25,6 +25,10 @@ const CORES: [&str; 12] = [
     "3.11.2-aarch64-bare",
 ];
 
+/// Bytes of `Elf64_Phdr`, and the type of that of notes.
+const PROGRAM_HEADER: usize = 56;
+const PT_NOTE: u32 = 4;
+
 /// A core in memory, and where it can be hurt.
 struct Victim {
     bytes: Vec<u8>,
@@ -136,8 +140,22 @@ const TYPE_BEFORE_CONTENT: usize = 4 + 8;
 /// Where the content of such a note is (`Elf64_Nhdr`: sizes of name and content, type, name, content).
 fn own_note(core: &[u8], kind: u32) -> Option<Range<usize>> {
     let mark = [&kind.to_le_bytes()[..], NOTE_OWNER.as_bytes()].concat();
-    let at = core.windows(mark.len()).position(|found| found == mark)?;
+    let segment = note_segment(core)?;
+    let at = segment.start + core.get(segment)?.windows(mark.len()).position(|found| found == mark)?;
     let size = core.get(at.checked_sub(4)?..)?.first_chunk().map(|size| u32::from_le_bytes(*size))?;
     let start = at + TYPE_BEFORE_CONTENT;
     Some(start..start.checked_add(size as usize)?.min(core.len()))
+}
+
+/// Where the notes are: looking through all of a core takes long.
+fn note_segment(core: &[u8]) -> Option<Range<usize>> {
+    let word = |at: usize| {
+        let bytes = core.get(at..)?.first_chunk()?;
+        usize::try_from(u64::from_le_bytes(*bytes)).ok()
+    };
+    let headers = core.get(word(32)?..)?.as_chunks::<PROGRAM_HEADER>().0.iter();
+    let of_notes = headers.zip(0..).find(|(header, _)| header.starts_with(&PT_NOTE.to_le_bytes()))?.1;
+    let at = word(32)? + of_notes * PROGRAM_HEADER;
+    let (offset, size) = (word(at + 8)?, word(at + 32)?);
+    Some(offset..offset.checked_add(size)?)
 }
