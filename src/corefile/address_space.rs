@@ -107,10 +107,15 @@ impl<'core> AddressSpace<'core> {
         }
     }
 
-    /// Takes back that the word at `address` was read.
-    pub fn forget(&self, address: Address) {
-        if let (Some(log), Some((index, piece))) = (&self.log, self.locate(address)) {
-            log.forget(index, address - piece.start);
+    /// Takes back that the `len` bytes from `address` on were read.
+    pub fn forget(&self, address: Address, len: u64) {
+        let Some(log) = &self.log else { return };
+        let mut at = address;
+        let end = address.saturating_add(len);
+        while let Some((index, piece)) = self.locate(at).filter(|_| at < end) {
+            let until = end.min(piece.end());
+            log.forget(index, at - piece.start, until - at);
+            at = until;
         }
     }
 

@@ -128,6 +128,20 @@ impl LiveBlocks<'_> {
         (0..self.count).filter(is_live).map(|index| self.first + index * self.step)
     }
 
+    /// Where the memory of the area lies that is nobody's, and how much: free blocks without their links, and what was never
+    /// handed out, of which the allocator reads nothing.
+    pub fn unused(&self, area: &Area<'_>) -> impl Iterator<Item = (Address, u64)> + '_ {
+        let (address, end) = (area.address, area.bytes.len());
+        let is_free =
+            |index: &usize| self.free.get(index / 64).is_some_and(|bits| bits & (1 << (index % 64)) != 0);
+        let freed = (0..self.count)
+            .filter(is_free)
+            .map(|index| (self.first + index * self.step + LINK, self.step.saturating_sub(LINK)));
+        let carved = self.first + self.count * self.step;
+        let rest = (carved, end.saturating_sub(carved));
+        freed.chain([rest]).map(move |(offset, len)| (address.wrapping_add(offset as u64), len as u64))
+    }
+
     /// Records that the links of the free blocks of the area at `address` were read; the rest of them is nobody's.
     #[inline]
     pub fn record_links(&self, space: &AddressSpace<'_>, address: Address) {

@@ -121,8 +121,9 @@ pub fn deque_items(runtime: &Runtime<'_>, deque: Address) -> Option<Vec<Address>
     let mut found = Vec::new();
     while left > 0 {
         let start = block.wrapping_add(u64::from(l.deque_block.items.offset));
-        let words = space.slice(start, per_block.checked_mul(8)?).ok()?;
+        let words = space.peek(start, per_block.checked_mul(8)?).ok()?;
         let taken = per_block.checked_sub(position)?.min(left);
+        space.record(start.wrapping_add(position as u64 * 8), taken.saturating_mul(8));
         found.extend((position..position + taken).map(|index| word(words, index * 8)));
         if taken == 0 {
             return None;

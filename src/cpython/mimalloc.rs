@@ -148,6 +148,9 @@ pub fn segments(runtime: &Runtime<'_>) -> Vec<Segment> {
     let mut headers = candidates(runtime, &layout);
     let Some(key) = process_key(runtime, &headers) else { return Vec::new() };
     headers.retain(|header| header.key == key);
+    for header in &headers {
+        runtime.space.record(header.address, layout.header_bytes());
+    }
     let owners = Owners::new(runtime);
     let mut heaps = FxHashSet::default();
     let mut found: Vec<Segment> = Vec::new();
@@ -175,7 +178,8 @@ fn candidates<'core>(runtime: &Runtime<'core>, layout: &SegmentLayout) -> Vec<He
     for piece in runtime.space.pieces().iter().filter(|piece| piece.writable && piece.bytes.is_some()) {
         let mut next = piece.start.checked_next_multiple_of(SEGMENT);
         while let Some(address) = next.filter(|&address| address < piece.end()) {
-            if let Ok(bytes) = runtime.space.slice(address, layout.header_bytes()) {
+            // It may be anything's memory: that of segments is recorded when they turn out to be the interpreter's.
+            if let Ok(bytes) = runtime.space.peek(address, layout.header_bytes()) {
                 found.extend(Header::read(&runtime.space, layout, address, bytes));
             }
             next = address.checked_add(SEGMENT);

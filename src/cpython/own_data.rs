@@ -20,8 +20,10 @@ pub(super) fn find_word<T>(
         let bytes = bytes.get(..left.min(bytes.len())).unwrap_or_default();
         left -= bytes.len();
         for offset in (0..bytes.len() & !7).step_by(8) {
-            let found = each(start.wrapping_add(offset as u64), word(bytes, offset));
+            let address = start.wrapping_add(offset as u64);
+            let found = each(address, word(bytes, offset));
             if found.is_some() {
+                space.record(address, 8);
                 return found;
             }
         }

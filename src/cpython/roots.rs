@@ -344,7 +344,8 @@ impl<F: FnMut(RootReference)> Holder<'_, '_, F> {
         let tagged = self.runtime.semantics.tagged_stack;
         let of_stack = l.frame.frame_obj.is_some();
         let start = frame.wrapping_add(u64::from(l.frame.localsplus.offset));
-        let Ok(words) = space.slice(start, (all * 8) as usize) else { return };
+        let Ok(words) = space.peek(start, (all * 8) as usize) else { return };
+        space.record(start, (certain * 8) as usize);
         for index in 0..all {
             let Some(StackRef { object: target, counted }) =
                 StackRef::decode(word(words, index as usize * 8), tagged)
@@ -356,6 +357,8 @@ impl<F: FnMut(RootReference)> Holder<'_, '_, F> {
             if !possible || (certain && generators) {
                 continue;
             }
+            // The part of the stack that is not in use holds anything.
+            space.record(start.wrapping_add(index * 8), 8);
             self.report(
                 RootKind::Frame,
                 target,

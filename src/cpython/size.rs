@@ -206,8 +206,11 @@ fn int(runtime: &Runtime<'_>, object: Address) -> Result<u64, ReadError> {
 /// Objects/unicodeobject.c, `unicode_sizeof_impl`.
 fn str_(runtime: &Runtime<'_>, _info: &TypeInfo, object: Address) -> Result<u64, ReadError> {
     let l = &runtime.layouts;
-    let header = runtime.space.slice(object, l.ascii.size as usize)?;
+    let header = runtime.space.peek(object, l.ascii.size as usize)?;
     let state = half(header, at(l.ascii.kind));
+    if runtime.space.is_recording() {
+        record_str(runtime, object)?;
+    }
     let bit = |field: crate::layout::Field| {
         field.bits.map_or(0, |bits| (state >> bits.offset) & ((1u32 << bits.width.min(31)) - 1))
     };
@@ -244,6 +247,20 @@ fn str_(runtime: &Runtime<'_>, _info: &TypeInfo, object: Address) -> Result<u64,
         size = size.saturating_add(space.field(object, l.compact_unicode.utf8_length)?.saturating_add(1));
     }
     Ok(size)
+}
+
+/// Records the fields that the size of a str is computed from. What fills the struct up between them and the characters was
+/// never set, and may be left from what was there before.
+#[cold]
+fn record_str(runtime: &Runtime<'_>, object: Address) -> Result<(), ReadError> {
+    let l = &runtime.layouts.ascii;
+    for field in [l.kind, l.compact, l.ascii] {
+        runtime.space.small(object, field)?;
+    }
+    for field in [Some(l.length), l.wstr].into_iter().flatten() {
+        runtime.space.field(object, field)?;
+    }
+    Ok(())
 }
 
 /// Objects/dictobject.c, `_PyDict_SizeOf`.

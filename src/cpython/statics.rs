@@ -4,7 +4,7 @@
 //! (Objects/obmalloc.c and Objects/unicodeobject.c, up to 3.11). Refuses to guess: what does not agree with itself is
 //! not found.
 
-use super::words::ReadField;
+use super::words::{ReadField, at, word};
 use super::{DictItems, Runtime, own_data, type_flags, values};
 use crate::corefile::Address;
 
@@ -16,6 +16,8 @@ const MAX_LEADING: u32 = 1 << 16;
 const MAX_LOOKED: u32 = 1 << 23;
 /// Entries of a dict that must be interned strings before it is taken for theirs.
 const SAMPLE: usize = 64;
+/// Bytes of `nextarena` and `prevarena`, the last members of `struct arena_object` (Objects/obmalloc.c, 3.8 to 3.11).
+const LINKS: usize = 16;
 /// Fewer interned strings than any interpreter has.
 const FEW: u64 = 256;
 
@@ -44,14 +46,20 @@ struct Arenas {
 fn arenas_at(runtime: &Runtime<'_>, table: Address, most: u32) -> Arenas {
     let (space, l) = (&runtime.space, &runtime.layouts.allocators.arena);
     let most = most.min(MAX_LEADING);
+    let size = u64::from(runtime.layouts.allocators.arena.size);
     let mut found = Arenas::default();
+    let mut ends = 0;
     while found.entries < if found.allocated == 0 { most } else { MAX_ARENAS } {
-        let entry =
-            table.wrapping_add(u64::from(found.entries) * u64::from(runtime.layouts.allocators.arena.size));
-        let Ok(address) = space.field(entry, l.address) else { break };
+        let entry = table.wrapping_add(u64::from(found.entries) * size);
+        // What looks like a table may be anything: nothing of it is recorded before it turns out to be one.
+        let Ok(bytes) = space.peek(entry, size as usize) else { break };
+        let address = word(bytes, at(l.address));
         // An entry without memory is chained through `nextarena`; nothing else of it is set (`new_arena`).
         if address == 0 {
-            if space.slice(entry, runtime.layouts.allocators.arena.size as usize).is_err() {
+            let next = word(bytes, bytes.len().saturating_sub(LINKS));
+            ends += u32::from(next == 0);
+            let own = next == 0 || next.checked_sub(table).is_some_and(|offset| offset.is_multiple_of(size));
+            if ends > 1 || !own {
                 break;
             }
         } else if is_arena(runtime, entry, address, found.entries) {
@@ -60,6 +68,11 @@ fn arenas_at(runtime: &Runtime<'_>, table: Address, most: u32) -> Arenas {
             break;
         }
         found.entries += 1;
+    }
+    for index in (0..found.entries).filter(|_| found.allocated > 0 && space.is_recording()) {
+        let entry = table.wrapping_add(u64::from(index) * size);
+        space.record(entry.wrapping_add(u64::from(l.address.offset)), 8);
+        space.record(entry.wrapping_add(size.saturating_sub(LINKS as u64)), 8);
     }
     found
 }

@@ -542,8 +542,10 @@ fn outside_object(
     object: Address,
     gaps: &mut CensusGaps,
 ) -> Option<Found> {
-    let header = runtime.space.slice(object, runtime.header.size as usize).ok()?;
+    // A reference may lead anywhere.
+    let header = runtime.space.peek(object, runtime.header.size as usize).ok()?;
     let type_id = runtime.types.id_of(runtime.header.type_in(header, 0))?;
+    runtime.space.record(object, header.len());
     let refcount = runtime.header.count_in(&runtime.semantics, header, 0);
     if (refcount.count == 0 && !refcount.immortal) || !object.is_multiple_of(8) {
         return None;

@@ -122,7 +122,10 @@ pub fn deque(runtime: &Runtime<'_>, object: Address, each: &mut impl FnMut(Refer
     let mut done = 0;
     while done < length {
         let start = block.wrapping_add(u64::from(l.deque_block.items.offset));
-        let items = runtime.space.slice(start, words(per_block))?;
+        let items = runtime.space.peek(start, words(per_block))?;
+        // Places of a block that hold no item were never set.
+        let taken = per_block.saturating_sub(position).min(length - done);
+        runtime.space.record(start.wrapping_add(position.saturating_mul(8)), words(taken));
         while position < per_block && done < length {
             emit(each, EdgeKind::Visited, word(items, position as usize * 8), Slot::Index(done));
             position += 1;

@@ -4,6 +4,7 @@
 //! Refuses to judge contents: nothing is searched for what may be secret.
 
 mod hashes;
+mod leftovers;
 mod names;
 mod notes;
 mod pseudonyms;
@@ -43,6 +44,7 @@ pub fn keep_structure(
     show_one_of_each(runtime, whole, Values::Hidden);
     let standard = Standard::new(runtime);
     let names = Names::find(runtime, whole, &standard);
+    leftovers::forget(runtime, whole);
     names.keep(runtime);
     let renaming = match redaction {
         Redaction::Values => Renaming::default(),
