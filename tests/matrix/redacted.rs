@@ -14,13 +14,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What is asked of both; the answers name no contents.
-const QUESTIONS: [&[&str]; 9] = [
+const QUESTIONS: [&[&str]; 10] = [
     &["types", "--limit", "100000"],
     &["types", "--garbage"],
     &["types", "--retained"],
     &["dominators"],
     &["cuts"],
     &["cycles"],
+    &["suspects"],
     &["objects", "dict"],
     &["referents", "function"],
     &["paths", "type"],

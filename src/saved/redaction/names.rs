@@ -81,6 +81,9 @@ impl Names {
             namespaces.extend([(interpreter.sysdict, true), (interpreter.builtins, true)]);
             let sys = interpreter.sysdict;
             names.add(OF_SYS.iter().filter_map(|name| dict_get(runtime, sys, name)), true);
+            // It tells what is the standard library's from what is the program's.
+            let modules = dict_get(runtime, sys, "stdlib_module_names");
+            names.add(modules.map(|set| elements(runtime, set)).unwrap_or_default(), true);
             for (name, _) in dict_items(runtime, interpreter.modules) {
                 names.add([name], standard.has_module(runtime, name));
             }
@@ -172,4 +175,18 @@ fn tuple_of_names(runtime: &Runtime<'_>, object: Address) -> Vec<Address> {
         .and_then(|type_| runtime.types.of(type_))
         .is_some_and(|info| info.flags & type_flags::TUPLE_SUBCLASS != 0);
     if is_tuple { tuple_items(runtime, object).unwrap_or_default() } else { Vec::new() }
+}
+
+/// The elements of a set; what can be read of them.
+fn elements(runtime: &Runtime<'_>, set: Address) -> Vec<Address> {
+    let type_ = runtime.space.field(set, runtime.layouts.object.type_).ok();
+    let mut found = Vec::new();
+    if let Some(info) = type_.and_then(|type_| runtime.types.of(type_)) {
+        let _ = References::new(runtime).visit(info, set, &mut |referent| {
+            if referent.slot == Slot::Element {
+                found.push(referent.target);
+            }
+        });
+    }
+    found
 }
