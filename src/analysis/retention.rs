@@ -3,7 +3,7 @@
 //! Knows dominance from all roots, and sizes; refuses to say why something is held and whether it should be. Garbage is in
 //! no root's reach, hence in no answer of this file: it keeps nothing alive.
 
-use super::{Heap, Roots, keeps_alive};
+use super::{Collection, Heap, Roots, keeps_alive};
 use crate::columns::{Column, ColumnFile, ColumnWriter, Damaged};
 use crate::graph::DominatorTree;
 use crate::heap::ObjectId;
@@ -19,7 +19,20 @@ pub struct Retention {
 impl Retention {
     /// Measures the heap. `roots` are all roots ([`Roots::find`]): with fewer, what only the others reach counts as nobody's.
     pub fn new(heap: Heap<'_, '_>, roots: &Roots) -> Self {
-        let tree = DominatorTree::new(&heap.graph.forward, &roots.set, keeps_alive);
+        Self::of_tree(heap, DominatorTree::new(&heap.graph.forward, &roots.set, keeps_alive))
+    }
+
+    /// Finds all roots and measures the heap, in one search instead of two.
+    pub fn with_roots(heap: Heap<'_, '_>, garbage: &Collection) -> (Roots, Self) {
+        let mut roots = Roots::named(heap, garbage);
+        let named = roots.set.clone();
+        let tree = DominatorTree::with_more_roots(&heap.graph.forward, &named, keeps_alive, |unreached| {
+            roots.hold_the_rest(heap, garbage, unreached)
+        });
+        (roots, Self::of_tree(heap, tree))
+    }
+
+    fn of_tree(heap: Heap<'_, '_>, tree: DominatorTree) -> Self {
         let retained = tree.retained(|node| heap.id(node).map_or(0, |id| heap.objects.size(id)));
         Self { tree, retained: retained.into() }
     }

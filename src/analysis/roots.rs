@@ -7,8 +7,8 @@
 use super::{Collection, Heap, keeps_alive, python_name};
 use crate::columns::{ColumnFile, ColumnWriter, Damaged};
 use crate::cpython::{RootKind, RootReference, roots};
-use crate::graph::{NodeSet, reachable};
-use crate::heap::ObjectId;
+use crate::graph::{NodeSet, reachable, reachable_within};
+use crate::heap::{ObjectFlags, ObjectId};
 use rustc_hash::FxHashMap;
 use std::io::{self, Seek, Write};
 
@@ -61,7 +61,9 @@ impl Roots {
     /// Finds all roots. `garbage` is what the collector would free, which no root may claim.
     pub fn find(heap: Heap<'_, '_>, garbage: &Collection) -> Self {
         let mut found = Self::named(heap, garbage);
-        found.hold_the_rest(heap, garbage);
+        let mut unreached = NodeSet::full(heap.objects.len());
+        unreached.subtract(&reachable(&heap.graph.forward, &found.set, keeps_alive));
+        found.hold_the_rest(heap, garbage, &unreached);
         found
     }
 
@@ -121,23 +123,28 @@ impl Roots {
                 found.add(id.0, Root::Reference(reference));
             }
         });
-        for (node, flags) in heap.objects.flags_column().iter().enumerate() {
-            if flags.is_immortal() {
-                found.set.insert(node as u32);
-            }
-        }
+        let flags = heap.objects.flags_column();
+        let is_immortal =
+            |node| flags.get(node as usize).is_some_and(|flags: &ObjectFlags| flags.is_immortal());
+        found.set.union_with(&NodeSet::passing(flags.len(), is_immortal));
         found
     }
 
-    /// Makes roots of objects that nothing known leads to although they are alive.
-    fn hold_the_rest(&mut self, heap: Heap<'_, '_>, garbage: &Collection) {
+    /// Makes roots of objects that nothing known leads to although they are alive; `unreached` is what these roots do
+    /// not reach. Returns the new roots.
+    pub(super) fn hold_the_rest(
+        &mut self,
+        heap: Heap<'_, '_>,
+        garbage: &Collection,
+        unreached: &NodeSet,
+    ) -> NodeSet {
         let graph = &heap.graph.forward;
-        let mut rest = NodeSet::full(heap.objects.len());
-        rest.subtract(&reachable(graph, &self.set, keeps_alive));
+        let mut rest = unreached.clone();
         rest.subtract(&garbage.unreachable);
         rest.subtract(&garbage.held);
+        let mut held = NodeSet::new(heap.objects.len());
         if rest.is_empty() {
-            return;
+            return held;
         }
         // What reaches the rest is in the rest itself or garbage: anything else would have been reached.
         let mut internal: FxHashMap<u32, u64> = FxHashMap::default();
@@ -154,7 +161,6 @@ impl Roots {
                 }
             });
         }
-        let mut held = NodeSet::new(heap.objects.len());
         for node in rest.iter() {
             let explained = internal.get(&node).copied().unwrap_or(0);
             let refcount = heap.refcount(ObjectId(node)).unwrap_or(0);
@@ -164,7 +170,8 @@ impl Roots {
                 self.add(node, Root::HeldByC(more));
             }
         }
-        rest.subtract(&reachable(graph, &held, keeps_alive));
+        // Nothing that had been reached leads to the rest.
+        rest.subtract(&reachable_within(graph, &held, unreached, keeps_alive));
         let mut stack = Vec::new();
         for node in rest.iter().collect::<Vec<u32>>() {
             if !rest.remove(node) {
@@ -172,12 +179,14 @@ impl Roots {
             }
             self.unexplained += 1;
             self.add(node, Root::Unexplained);
+            held.insert(node);
             stack.push(node);
             while let Some(node) = stack.pop() {
                 let strong = graph.of(node).iter().filter(|edge| keeps_alive(edge.kind()));
                 stack.extend(strong.map(|edge| edge.target()).filter(|&target| rest.remove(target)));
             }
         }
+        held
     }
 
     fn add(&mut self, node: u32, root: Root) {

@@ -43,7 +43,8 @@ pub fn overview(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()>
     let census = session.census()?;
     let graph = session.graph(&census)?;
     let garbage = session.collect(&census, &graph);
-    let suspects = session.suspects(&census, &graph, &garbage);
+    let retention = session.retention(&census, &graph, &garbage);
+    let suspects = session.suspects(&census, &graph, &garbage, &retention);
     session.progress.phase("writing the overview");
     let histogram = histogram(&census.objects, session.runtime.types.len(), &Selection::default());
     let types = TypeOptions { sort: TypeSort::Bytes, limit: common.limit.unwrap_or(OVERVIEW_TYPES) };

@@ -116,8 +116,7 @@ pub fn suspects(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()>
     let mut session = opened.session()?;
     let (census, graph) = whole_graph(&mut session)?;
     let garbage = session.collect(&census, &graph);
-    let roots = session.roots(&census, &graph, &garbage);
-    let retention = session.retention(&census, &graph, &roots);
+    let (roots, retention) = session.retention(&census, &graph, &garbage);
     session.progress.phase("looking for suspects");
     let heap = heap(&session.runtime, &census, &graph);
     let mut found = analysis::suspects(heap, &roots, &garbage);

@@ -29,8 +29,7 @@ pub fn index(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()> {
         Some(path) => path.to_owned(),
         None => {
             let garbage = session.collect(&counted, &graph);
-            let roots = session.roots(&counted, &graph, &garbage);
-            let retention = session.retention(&counted, &graph, &roots);
+            let (roots, retention) = session.retention(&counted, &graph, &garbage);
             let written = session.keep_index(&counted, &graph, &garbage, &roots, &retention)?;
             written.ok_or_else(|| {
                 anyhow::anyhow!("of standard input no index is kept; save it to a file first")

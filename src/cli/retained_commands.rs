@@ -30,8 +30,7 @@ pub fn dominators(arguments: &DominatorsArguments, common: &Common) -> anyhow::R
         None => None,
     };
     let garbage = session.collect(&census, &graph);
-    let roots = session.roots(&census, &graph, &garbage);
-    let retention = session.retention(&census, &graph, &roots);
+    let (roots, retention) = session.retention(&census, &graph, &garbage);
     if let (Some(target), Some(within)) = (&target, &within)
         && !within.iter().any(|node| retention.tree().is_reachable(node))
     {
@@ -63,8 +62,7 @@ pub fn cuts(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()> {
     let mut session = opened.session()?;
     let (census, graph) = whole_graph(&mut session)?;
     let garbage = session.collect(&census, &graph);
-    let roots = session.roots(&census, &graph, &garbage);
-    let retention = session.retention(&census, &graph, &roots);
+    let (roots, retention) = session.retention(&census, &graph, &garbage);
     let holders = session.holders(&census, &graph, &roots);
     session.progress.phase("ranking references");
     let heap = heap(&session.runtime, &census, &graph);
@@ -86,8 +84,7 @@ pub(super) fn retained_types(
 ) -> anyhow::Result<Vec<GroupTotal>> {
     let graph = session.graph(census)?;
     let garbage = session.collect(census, &graph);
-    let roots = session.roots(census, &graph, &garbage);
-    let retention = session.retention(census, &graph, &roots);
+    let (roots, retention) = session.retention(census, &graph, &garbage);
     session.progress.phase("measuring what types retain together");
     Ok(analysis::retained_by_types(heap(&session.runtime, census, &graph), &roots, &retention, groups))
 }

@@ -3,7 +3,9 @@
 use super::args::Common;
 use super::kept_index::KeptIndex;
 use super::output::Progress;
-use crate::analysis::{Collection, Heap, Holders, Retention, Roots, Suspects, collect, suspects};
+use crate::analysis::{
+    Collection, Heap, Holders, Retention, Roots, Suspects, collect, retained_by_suspects, suspects,
+};
 use crate::corefile::{Inputs, ModuleStatus, SearchOptions};
 use crate::cpython::{Known, Outline, PythonError, Runtime};
 use crate::heap::{Census, Counted, HeapGraph, build_graph, census};
@@ -177,20 +179,32 @@ impl Session<'_> {
         kept.unwrap_or_else(|| Holders::search(heap, roots, None))
     }
 
-    /// What every live object retains.
-    pub fn retention(&mut self, counted: &Counted, graph: &HeapGraph, roots: &Roots) -> Retention {
+    /// All roots, and what every live object retains: one search finds both.
+    pub fn retention(
+        &mut self,
+        counted: &Counted,
+        graph: &HeapGraph,
+        garbage: &Collection,
+    ) -> (Roots, Retention) {
         self.progress.phase("measuring what each object retains");
         let heap = Heap { runtime: &self.runtime, objects: &counted.objects, graph };
-        let kept = self.kept.get(|index| index.retention(counted));
-        kept.unwrap_or_else(|| Retention::new(heap, roots))
+        let kept = self.kept.get(|index| Ok((index.roots(heap, garbage)?, index.retention(counted)?)));
+        kept.unwrap_or_else(|| Retention::with_roots(heap, garbage))
     }
 
     /// Looks for what to look at first.
-    pub fn suspects(&mut self, census: &Census, graph: &HeapGraph, garbage: &Collection) -> Suspects {
+    pub fn suspects(
+        &mut self,
+        census: &Census,
+        graph: &HeapGraph,
+        garbage: &Collection,
+        (roots, retention): &(Roots, Retention),
+    ) -> Suspects {
         self.progress.phase("looking for suspects");
         let heap = Heap { runtime: &self.runtime, objects: &census.objects, graph };
-        let roots = Roots::named(heap, garbage);
-        suspects(heap, &roots, garbage)
+        let mut found = suspects(heap, roots, garbage);
+        retained_by_suspects(heap, roots, retention, &mut found);
+        found
     }
 }
 
