@@ -10,6 +10,7 @@ mod containers;
 mod credible;
 mod debug_files;
 mod document;
+mod dominators;
 mod embedded;
 mod oracle;
 mod partial;

@@ -1,5 +1,6 @@
 //! What objects and types retain, against the plainest way to find out: to leave them out and see what is still reached.
 
+use crate::dominators;
 use exuvia::analysis::{
     Cut, DominatorLimits, Heap, Holders, Reached, Retention, Roots, TypeGrouping, TypeGroups, best_cuts,
     collect, dominator_rows, retained_by_types,
@@ -22,6 +23,7 @@ pub fn prove(core: &Path, options: &SearchOptions) -> Result<(), String> {
     let garbage = collect(&runtime, &census.objects, &graph);
     let heap = Heap { runtime: &runtime, objects: &census.objects, graph: &graph };
     let roots = Roots::find(heap, &garbage);
+    dominators::prove(heap, &garbage, &roots)?;
     let retention = Retention::new(heap, &roots);
     let holders = Holders::search(heap, &roots, None);
     let reached = Reached { roots: &roots, retention: &retention, holders: &holders };
