@@ -14,8 +14,6 @@ use std::collections::BTreeMap;
 
 /// What retains less of the whole is no row of its own, in thousandths.
 const LEAST_SHARE: u64 = 10;
-/// A child that retains so much of what its parent does is the next step of a run, in hundredths.
-const RUN_SHARE: u64 = 80;
 /// Shorter runs are not folded.
 const LEAST_RUN: usize = 3;
 /// Of more objects in one row it is not looked up which of their children are namespaces.
@@ -30,7 +28,7 @@ pub enum DominatorKind {
     Object,
     /// Objects of one type with the same dominator, or with dominators in the row above.
     Group,
-    /// Objects each of which holds nearly all that the one before does.
+    /// Objects one behind the other, beside which nothing else is worth a row.
     Run,
     /// What is left out below the same row.
     Rest,
@@ -250,20 +248,18 @@ impl Builder<'_, '_, '_> {
         children
     }
 
-    /// The nodes behind a single one that each hold nearly all the one before does, and the one behind them; none if
+    /// The nodes behind a single one beside each of which nothing else is worth a row, and the one behind them; none if
     /// that is no long run.
-    fn run_below(&mut self, members: &[u32]) -> Option<(Vec<u32>, u32)> {
-        let &[head] = members else { return None };
+    fn run_below(&self, members: &[u32]) -> Option<(Vec<u32>, u32)> {
+        let of = |node: u32| self.reached.retention.of(node);
+        let &[mut node] = members else { return None };
         let mut run = Vec::new();
-        let mut node = head;
-        while let Some(next) = self
-            .nesting
-            .children(node)
-            .max_by_key(|&child| (self.reached.retention.of(child), Reverse(child)))
-        {
-            if u128::from(self.reached.retention.of(next)) * 100
-                < u128::from(self.reached.retention.of(node)) * u128::from(RUN_SHARE)
-            {
+        loop {
+            let children = self.nesting.children(node);
+            let Some(next) = children.max_by_key(|&child| (of(child), Reverse(child))) else { break };
+            let own = self.heap.id(node).map_or(0, |id| self.heap.objects.size(id));
+            let beside = of(node).saturating_sub(own).saturating_sub(of(next));
+            if of(next) < self.least.max(1) || beside >= self.least.max(1) {
                 break;
             }
             run.push(next);

@@ -44,7 +44,7 @@ impl TypeGrouping {
 pub struct TypeGroups {
     /// What the groups are.
     pub grouping: TypeGrouping,
-    /// By type: its group; `None` for types that were not wanted.
+    /// By type: its group, which is its own number where types stand by themselves; `None` for types that were not wanted.
     groups: Vec<Option<u32>>,
     /// By group: its name; empty where types stand by themselves, and for types without a module.
     names: Vec<String>,
@@ -62,8 +62,9 @@ impl TypeGroups {
         for (_, info) in runtime.types.iter() {
             let module = || type_module(runtime, info.address).unwrap_or_default();
             let group = match grouping {
+                // By their own numbers, whichever are wanted.
+                TypeGrouping::Type => Some(groups.add(String::new())).filter(|_| wanted(&info.name)),
                 _ if !wanted(&info.name) => None,
-                TypeGrouping::Type => Some(groups.add(String::new())),
                 TypeGrouping::Module => Some(groups.named(&mut known, module())),
                 TypeGrouping::Package => Some(groups.named(&mut known, packages.of(&module()))),
             };

@@ -3,7 +3,7 @@
 use super::args::{Common, CoreArgument};
 use super::output::say;
 use super::session::{Opened, Session};
-use crate::analysis::{Collection, Retention, Roots};
+use crate::analysis::{Collection, Heap, Retention, Roots, TypeGroups, retained_by_types};
 use crate::heap::{Counted, HeapGraph};
 use crate::index::{Contents, IndexError};
 use crate::report::index::IndexReport;
@@ -54,9 +54,22 @@ impl Session<'_> {
         retention: &Retention,
     ) -> Result<Option<PathBuf>, IndexError> {
         let holders = self.holders(counted, graph, roots);
-        self.progress.phase("writing the index");
+        self.progress.phase("measuring what types retain together");
         let runtime = &self.runtime;
-        self.kept.keep(Contents { runtime, counted, graph, garbage, roots, holders: &holders, retention })
+        let heap = Heap { runtime, objects: &counted.objects, graph };
+        let retained_types = &retained_by_types(heap, roots, retention, &TypeGroups::each(runtime));
+        self.progress.phase("writing the index");
+        let holders = &holders;
+        self.kept.keep(Contents {
+            runtime,
+            counted,
+            graph,
+            garbage,
+            roots,
+            holders,
+            retention,
+            retained_types,
+        })
     }
 
     /// Keeps what a command has worked out besides its answer, if the heap is large. That it cannot be kept is said, no error.

@@ -3,9 +3,10 @@
 use super::args::{Common, CoreArgument, DominatorsArguments};
 use super::graph_commands::{heap, nodes, whole_graph};
 use super::session::{Opened, Session};
-use crate::analysis::{self, DominatorLimits, Reached, TypeGroups};
+use crate::analysis::{self, DominatorLimits, Reached, TypeGrouping, TypeGroups};
 use crate::graph::GroupTotal;
 use crate::heap::Counted;
+use crate::index::Index;
 use crate::query;
 use crate::report::cuts::CutsReport;
 use crate::report::dominators::DominatorsReport;
@@ -82,7 +83,13 @@ pub(super) fn retained_types(
     census: &Counted,
     groups: &TypeGroups,
 ) -> anyhow::Result<Vec<GroupTotal>> {
+    // The references are part of what the answer rests on, even where it is known already.
     let graph = session.graph(census)?;
+    if groups.grouping == TypeGrouping::Type
+        && let Some(kept) = session.kept.get(Index::retained_types)
+    {
+        return Ok(kept);
+    }
     let garbage = session.collect(census, &graph);
     let (roots, retention) = session.retention(census, &graph, &garbage);
     session.progress.phase("measuring what types retain together");

@@ -14,6 +14,7 @@ use crate::analysis::{Collection, Heap, Holders, Retention, Roots};
 use crate::columns::{ColumnFile, ColumnWriter, Damaged};
 use crate::corefile::{Address, MappedFile, NewFile, NewFileError};
 use crate::cpython::{Known, Runtime, read_lists, write_lists};
+use crate::graph::GroupTotal;
 use crate::heap::{Counted, HeapGraph};
 use std::io::{self, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -46,6 +47,8 @@ pub struct Contents<'a, 'core> {
     pub holders: &'a Holders,
     /// What every object retains.
     pub retention: &'a Retention,
+    /// What the instances of every type retain together.
+    pub retained_types: &'a [GroupTotal],
 }
 
 /// Why no index was written.
@@ -158,6 +161,17 @@ impl Index {
     pub fn retention(&self, counted: &Counted) -> Result<Retention, Damaged> {
         Retention::read(counted.objects.len(), &self.file)
     }
+
+    /// What the instances of every type retain together, by the type's number.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub fn retained_types(&self) -> Result<Vec<GroupTotal>, Damaged> {
+        let nodes = self.file.column::<u64>("together objects")?;
+        let weights = self.file.column::<u64>("together bytes")?;
+        let totals = nodes.iter().zip(weights.iter());
+        Ok(totals.map(|(&nodes, &weight)| GroupTotal { nodes, weight }).collect())
+    }
 }
 
 /// Writes an index to the first of `places` that takes it, in the place of one that is there, and says which it was. The file
@@ -187,7 +201,11 @@ impl Contents<'_, '_> {
         self.garbage.write(out)?;
         self.roots.write(out)?;
         self.holders.write(out)?;
-        self.retention.write(out)
+        self.retention.write(out)?;
+        let of_all =
+            |number: fn(&GroupTotal) -> u64| -> Vec<u64> { self.retained_types.iter().map(number).collect() };
+        out.column("together objects", &of_all(|total| total.nodes))?;
+        out.column("together bytes", &of_all(|total| total.weight))
     }
 }
 

@@ -29,7 +29,7 @@ pub struct DominatorsReport {
 pub struct DominatorLine {
     /// 0 for the top.
     pub depth: u32,
-    /// `object`, `group` (objects of one type), `run` (of objects each of which holds nearly all that the one before does) or
+    /// `object`, `group` (objects of one type), `run` (of objects one behind the other, beside which nothing is worth a row) or
     /// `rest` (what `--limit` leaves out).
     pub kind: &'static str,
     /// Python path of the object, of a group's largest, of the end of a run; `null` for the rest.

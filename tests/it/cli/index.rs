@@ -7,9 +7,12 @@ use std::process::Output;
 use tempfile::TempDir;
 
 /// What an index has an answer to.
-const QUESTIONS: [&[&str]; 8] = [
+const QUESTIONS: [&[&str]; 11] = [
     &["types", "@", "--json"],
     &["types", "@", "--retained", "--json"],
+    &["types", "@", "--retained", "--filter", "app.*", "--json"],
+    &["dominators", "@", "--json"],
+    &["cuts", "@", "--json"],
     &["objects", "@", "dict", "--json"],
     &["show", "@", "app.cache.SESSIONS", "--json"],
     &["referrers", "@", "app.cache.Entry", "--json"],
