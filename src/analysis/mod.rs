@@ -40,7 +40,10 @@ pub use referrers::{Direction, ReferenceCount, ReferenceRow, ReferencesAnswer, r
 pub use retained_types::retained_by_types;
 pub use retention::Retention;
 pub use roots::{Root, Roots};
-pub use suspects::{Confidence, Remedy, Suspect, SuspectKind, Suspects, retained_by_suspects, suspects};
+pub use suspects::{
+    Confidence, Evidence, Least, Mostly, Remedy, Suspect, SuspectKind, Suspects, Thresholds, read_all_bounds,
+    retained_by_suspects, suspects,
+};
 pub use type_groups::{TypeGrouping, TypeGroups};
 pub use waste::{ValueGroup, Waste, WasteFinding, WasteHolder, WasteKind, WasteLimits, waste, waste_of_room};
 

@@ -10,7 +10,6 @@ use crate::query::{self, Target};
 use crate::report::cycles::CyclesReport;
 use crate::report::paths::PathsReport;
 use crate::report::referrers::{ReferencesReport, ReferentsReport, ReferrersReport};
-use crate::report::suspects::SuspectsReport;
 
 /// Rows of `referrers` and `referents`.
 const REFERENCES_LIMIT: usize = 30;
@@ -20,8 +19,6 @@ const PATHS_LIMIT: usize = 5;
 const MERGED_LIMIT: usize = 40;
 /// Shapes of `cycles`.
 const CYCLES_LIMIT: usize = 8;
-/// Suspects.
-const SUSPECTS_LIMIT: usize = 20;
 
 /// `referrers`.
 ///
@@ -105,26 +102,6 @@ pub fn cycles(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()> {
     let found = analysis::cycles(heap(&session.runtime, &census, &graph), &garbage);
     let report = CyclesReport::new(&census.objects, &garbage, &found, common.limit.unwrap_or(CYCLES_LIMIT));
     session.finish(&report, common)
-}
-
-/// `suspects`.
-///
-/// # Errors
-/// The core cannot be decoded.
-pub fn suspects(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()> {
-    let mut opened = Opened::open(&arguments.core, common)?;
-    let mut session = opened.session()?;
-    let (census, graph) = whole_graph(&mut session)?;
-    let garbage = session.collect(&census, &graph);
-    let (roots, retention) = session.retention(&census, &graph, &garbage);
-    session.progress.phase("looking for suspects");
-    let heap = heap(&session.runtime, &census, &graph);
-    let mut found = analysis::suspects(heap, &roots, &garbage);
-    analysis::retained_by_suspects(heap, &roots, &retention, &mut found);
-    let report = SuspectsReport::new(&census.objects, &found, common.limit.unwrap_or(SUSPECTS_LIMIT));
-    session.print(&report, common)?;
-    session.keep_for_next(&census, &graph, &garbage, &roots, &retention);
-    Ok(())
 }
 
 /// All objects and their references.

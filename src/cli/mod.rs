@@ -16,6 +16,7 @@ mod output;
 mod retained_commands;
 mod save_command;
 mod session;
+mod suspects_command;
 
 use args::{Arguments, Command, CoreArgument, DevCommand, LayoutsCommand};
 use clap::{CommandFactory, Parser};
@@ -103,7 +104,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Referents(arguments) => graph_commands::referents(&arguments, &common),
         Command::Paths(arguments) => graph_commands::paths(&arguments, &common),
         Command::Cycles(arguments) => graph_commands::cycles(&arguments, &common),
-        Command::Suspects(arguments) => graph_commands::suspects(&arguments, &common),
+        Command::Suspects(arguments) => return suspects_command::suspects(&arguments, &common),
         Command::Waste(arguments) => compare_commands::waste(&arguments, &common),
         Command::Dominators(arguments) => retained_commands::dominators(&arguments, &common),
         Command::Cuts(arguments) => retained_commands::cuts(&arguments, &common),

@@ -4,7 +4,8 @@ use super::args::Common;
 use super::kept_index::KeptIndex;
 use super::output::Progress;
 use crate::analysis::{
-    Collection, Heap, Holders, Retention, Roots, Suspects, collect, retained_by_suspects, suspects,
+    Collection, Heap, Holders, Retention, Roots, Suspects, Thresholds, collect, retained_by_suspects,
+    suspects,
 };
 use crate::corefile::{Inputs, ModuleStatus, SearchOptions};
 use crate::cpython::{Known, Outline, PythonError, Runtime};
@@ -202,7 +203,7 @@ impl Session<'_> {
     ) -> Suspects {
         self.progress.phase("looking for suspects");
         let heap = Heap { runtime: &self.runtime, objects: &census.objects, graph };
-        let mut found = suspects(heap, roots, garbage);
+        let mut found = suspects(heap, roots, garbage, &Thresholds::default());
         retained_by_suspects(heap, roots, retention, &mut found);
         found
     }

@@ -16,6 +16,33 @@ pub enum Bound {
     Entries(u64),
 }
 
+/// What an `lru_cache` wrapper says of itself (`cache_info()`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheFigures {
+    /// `maxsize`.
+    pub bound: Bound,
+    /// Calls that were answered from the cache.
+    pub hits: u64,
+    /// Calls that were not.
+    pub misses: u64,
+}
+
+/// The figures of the `lru_cache` wrapper at `object` (Modules/_functoolsmodule.c, `lru_cache_cache_info`); `None` for other
+/// objects, and when they are not readable.
+pub fn cache_figures(runtime: &Runtime<'_>, object: Address) -> Option<CacheFigures> {
+    let (space, l) = (&runtime.space, &runtime.layouts);
+    let type_ = space.field(object, l.object.type_).ok()?;
+    if runtime.types.of(type_)?.walk.kind != WalkKind::LruCache {
+        return None;
+    }
+    let count = |field| space.signed(object, field).ok().and_then(|count| u64::try_from(count).ok());
+    Some(CacheFigures {
+        bound: bound_of(runtime, object)?,
+        hits: count(l.lru_cache.hits)?,
+        misses: count(l.lru_cache.misses)?,
+    })
+}
+
 /// The bound of an `lru_cache` wrapper or a deque at `object`; `None` for other objects, which have no notion of one, and
 /// when it is not readable. (Modules/_functoolsmodule.c: `maxsize` is -1 for `None`. Modules/_collectionsmodule.c:
 /// `maxlen` likewise.)

@@ -578,6 +578,10 @@ layouts! {
         cache_info_type: required("cache_info_type"),
         dict: required("dict"),
     }
+    /// Include/cpython/memoryobject.h.
+    memory_view: MemoryView = "PyMemoryViewObject" {
+        length: optional("view.len"),
+    }
     /// Modules/_functoolsmodule.c: one remembered call.
     lru_elem: LruElement = "lru_list_elem" {
         next: required("next"),

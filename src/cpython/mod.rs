@@ -59,6 +59,7 @@ mod type_search;
 mod types;
 mod values;
 pub mod version;
+mod views;
 mod words;
 
 pub use attributes::{AttributeName, Lookup, class_namespaces, get_attribute, instance_attributes, lookup};
@@ -66,7 +67,7 @@ pub use blocks::{
     AllocatorFigures, AllocatorKind, Area, Contents, LiveBlocks, PADDING, PaddedBlock, Region, Regions,
     for_each_area, regions,
 };
-pub use bounds::{Bound, bound_of};
+pub use bounds::{Bound, CacheFigures, bound_of, cache_figures};
 pub use contents::{PlainValue, ValueKind, each_element, value_length};
 pub use debug_offsets::DebugOffsets;
 pub use dict::{DictItems, DictTable, dict_get, dict_items};
@@ -108,6 +109,7 @@ pub use thread_name::thread_name;
 pub use type_search::is_type;
 pub use types::{AllocationCounts, TypeId, TypeInfo, TypeTable, Walk, WalkKind};
 pub use values::{REMOVED_HASH, StrText, is_str, read_bytes, read_int, read_str, str_text, tuple_items};
+pub use views::view_length;
 pub use words::{ReadField, half, word};
 
 use crate::corefile::{Address, AddressSpace, Machine};

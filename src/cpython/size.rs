@@ -408,12 +408,22 @@ fn numpy_array(runtime: &Runtime<'_>, object: Address) -> Result<u64, ReadError>
     const OWNS_DATA: u32 = 0x4;
     let space = &runtime.space;
     let rank = u64::from(space.read_u32(object.wrapping_add(24))?).min(64);
-    let shape = space.read_u64(object.wrapping_add(32))?;
-    let descr = space.read_u64(object.wrapping_add(56))?;
     let own = rank * 2 * 8;
     if space.read_u32(object.wrapping_add(64))? & OWNS_DATA == 0 {
         return Ok(own);
     }
+    Ok(own.saturating_add(numpy_extent(runtime, object)?))
+}
+
+/// Bytes of the items of the numpy array at `object`, whoever owns them (`nbytes`).
+///
+/// # Errors
+/// The array or its descriptor is not readable.
+pub fn numpy_extent(runtime: &Runtime<'_>, object: Address) -> Result<u64, ReadError> {
+    let space = &runtime.space;
+    let rank = u64::from(space.read_u32(object.wrapping_add(24))?).min(64);
+    let shape = space.read_u64(object.wrapping_add(32))?;
+    let descr = space.read_u64(object.wrapping_add(56))?;
     // Up to numpy 1.x the item size is an int at +32, followed by the alignment; 2.x has 64 bits of flags there.
     let old = space.read_u32(descr.wrapping_add(36))? != 0;
     let item = if old {
@@ -425,5 +435,5 @@ fn numpy_array(runtime: &Runtime<'_>, object: Address) -> Result<u64, ReadError>
     for axis in 0..rank {
         bytes = bytes.saturating_mul(space.read_u64(shape.wrapping_add(axis * 8))?);
     }
-    Ok(own.saturating_add(bytes))
+    Ok(bytes)
 }

@@ -1,4 +1,4 @@
-//! L6: the language by which a user names objects and types.
+//! L6: the language by which a user names objects and types, and says when a check fails.
 //!
 //! ```text
 //! 0x7f3a5c0012f0                       the object at an address
@@ -11,6 +11,8 @@
 //! [`parse`] knows the grammar, [`resolve`] the order of search. Refuses to know layouts and reports: it asks
 //! `cpython` for attributes and items, and says what it found or which step failed and what is nearest to it.
 
+mod amount;
+mod condition;
 mod error;
 mod expression;
 mod nearest;
@@ -19,6 +21,8 @@ mod parse;
 mod place;
 mod resolve;
 
+pub use amount::{AmountError, parse_count, parse_share, parse_size};
+pub use condition::{Condition, ConditionError, Measure};
 pub use error::QueryError;
 pub use expression::{Expression, Root, Step};
 pub use parse::parse;

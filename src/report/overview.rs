@@ -1,10 +1,11 @@
 //! `overview`: one screen that says what died, what was on its heap, and what to ask next.
 
 use super::page::columns;
+use super::suspects::{confidence_name, evidence_text};
 use super::threads::ThreadsReport;
 use super::types::TypesReport;
 use super::{CoreIdentity, Coverage, Page, Report, Tone, number};
-use crate::analysis::{Collection, Confidence, Suspect, Suspects, WhyUncollected};
+use crate::analysis::{Collection, Suspect, Suspects, WhyUncollected};
 use crate::cpython::{Generation, ReadField, Runtime};
 use crate::heap::Census;
 use serde::Serialize;
@@ -327,15 +328,11 @@ fn suspect_line(suspect: &Suspect, all_bytes: u64) -> SuspectLine {
     SuspectLine {
         path: suspect.path.clone(),
         type_name: suspect.type_name.clone(),
-        confidence: match suspect.confidence {
-            Confidence::High => "high",
-            Confidence::Medium => "medium",
-            Confidence::Low => "low",
-        },
+        confidence: confidence_name(suspect.confidence),
         objects: suspect.objects,
-        bytes: suspect.bytes,
-        share_permille: number::permille(suspect.bytes, all_bytes),
-        evidence: suspect.kind.evidence(suspect.count),
+        bytes: suspect.kept(),
+        share_permille: number::permille(suspect.kept(), all_bytes),
+        evidence: evidence_text(suspect.evidence),
         remedy: suspect.remedy.text(),
     }
 }

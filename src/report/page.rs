@@ -93,6 +93,15 @@ impl Page {
         self.text.push('\n');
     }
 
+    /// A paragraph, wrapped, all of whose lines are indented by `indent` columns.
+    pub fn indented(&mut self, tone: Tone, indent: usize, text: &str) {
+        for line in wrap(&escape(text), self.width.saturating_sub(indent), 0) {
+            self.spaces(indent);
+            self.toned(tone, &line);
+            self.text.push('\n');
+        }
+    }
+
     /// A label and its value: values of several pairs stand below each other.
     pub fn pair(&mut self, label: &str, value: &str) {
         const LABEL: usize = 14;

@@ -3,7 +3,7 @@
 //! Knows which commands read what no other does; refuses to know what is done with the record.
 
 use super::SaveError;
-use crate::analysis::{Heap, Roots, collect, suspects, waste_of_room};
+use crate::analysis::{Heap, Roots, Thresholds, collect, read_all_bounds, suspects, waste_of_room};
 use crate::corefile::Inputs;
 use crate::cpython::{Runtime, Values, ask_member_names};
 use crate::heap::{Census, HeapGraph, build_graph, census};
@@ -28,7 +28,8 @@ pub fn read_everything(inputs: &Inputs, runtime: &mut Runtime<'_>) -> Result<Who
     let graph = build_graph(runtime, &census.objects)?;
     let garbage = collect(runtime, &census.objects, &graph);
     let heap = Heap { runtime, objects: &census.objects, graph: &graph };
-    suspects(heap, &Roots::named(heap, &garbage), &garbage);
+    suspects(heap, &Roots::named(heap, &garbage), &garbage, &Thresholds::default());
+    read_all_bounds(heap);
     waste_of_room(runtime, &census.objects);
     InfoReport::new(inputs, Some(runtime), None, true);
     ThreadsReport::new(inputs, runtime, ThreadOptions { values: Values::Shown, limit: usize::MAX });

@@ -20,6 +20,7 @@ mod redacted;
 mod retained;
 mod saved;
 mod sources;
+mod suspects;
 mod untold;
 mod waste;
 mod without;
@@ -45,6 +46,7 @@ fn main() {
         trials.extend(trial_of_saved(directory.clone()));
         trials.extend(trial_of_redacted(directory.clone()));
         trials.extend(trial_of_retained(directory.clone()));
+        trials.extend(trial_of_suspects("fixture", directory.clone()));
         trials.extend(trial("fixture", directory));
     }
     let temporary = tempfile::tempdir().expect("a temporary directory");
@@ -79,6 +81,7 @@ fn main() {
         trials.extend(trial_of_containers(directory.clone()));
         trials.extend(trial_of_retained(directory.clone()));
         trials.extend(trial_of_waste(directory.clone()));
+        trials.extend(trial_of_suspects("live", directory.clone()));
         trials.extend(trial("live", directory));
     }
     trials.extend(partial::trials(&live));
@@ -188,6 +191,18 @@ fn trial_of_waste(directory: PathBuf) -> Option<Trial> {
         Trial::test(format!("waste::{}", name_of(&directory)), move || {
             let oracle = Oracle::new(directory.join("oracle"));
             waste::prove(&directory.join("core"), &oracle, &search(&origin)).map_err(Into::into)
+        })
+    })
+}
+
+/// The trial of what is suspected, of scenarios that say what there is to find.
+fn trial_of_suspects(kind: &str, directory: PathBuf) -> Option<Trial> {
+    let origin = Origin::of(&directory)?;
+    suspects::is_proved(&origin.scenario).then(|| {
+        Trial::test(format!("suspects::{kind}::{}", name_of(&directory)), move || {
+            let core = core_in(&directory).ok_or("no core file")?;
+            let oracle = Oracle::new(directory.join("oracle"));
+            suspects::prove(&core, &oracle, &origin).map_err(Into::into)
         })
     })
 }

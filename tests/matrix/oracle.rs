@@ -168,6 +168,13 @@ impl Oracle {
         self.json::<Part>("json").counted
     }
 
+    /// What the program noted under `name`.
+    pub fn note<T: for<'de> Deserialize<'de>>(&self, name: &str) -> T {
+        let mut summary: serde_json::Value = self.json("json");
+        let note = summary["notes"][name].take();
+        serde_json::from_value(note).unwrap_or_else(|error| panic!("notes.{name}: {error}"))
+    }
+
     pub fn threads(&self) -> Threads {
         self.json("threads.json")
     }

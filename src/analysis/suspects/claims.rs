@@ -5,8 +5,9 @@
 //! what two of them share counts for the larger. Each object counts once.
 
 use super::places::{Level, Place, Places, is_container};
+use super::special::{Special, is_finished, pinned, special};
 use crate::analysis::{Collection, Heap, keeps_alive};
-use crate::cpython::WalkKind;
+use crate::cpython::{TypeInfo, WalkKind};
 use crate::graph::NodeSet;
 use crate::heap::ObjectId;
 use std::cmp::Reverse;
@@ -22,6 +23,14 @@ pub struct Claim {
     pub frames: u64,
     /// Tracebacks among them.
     pub tracebacks: u64,
+    /// Tasks and futures among them that are done.
+    pub finished: u64,
+    /// Views among them that pin a buffer.
+    pub views: u64,
+    /// Bytes that these show.
+    pub shown: u64,
+    /// Bytes of their buffers.
+    pub pinned: u64,
 }
 
 /// What a type is to claims.
@@ -30,13 +39,55 @@ enum Kind {
     Data,
     Frame,
     Traceback,
+    Special(Special),
     Barrier,
+}
+
+/// What every type is to claims, by its number.
+pub struct Kinds(Vec<Kind>);
+
+impl Kinds {
+    /// Those of a heap's types.
+    pub fn of(heap: Heap<'_, '_>) -> Self {
+        let kind = |info: &TypeInfo| match (info.walk.kind, info.name.as_ref()) {
+            (WalkKind::Type | WalkKind::Module | WalkKind::Code, _) => Kind::Barrier,
+            (WalkKind::Frame, _) => Kind::Frame,
+            (_, "builtins.traceback") => Kind::Traceback,
+            _ => special(heap, info).map_or(Kind::Data, Kind::Special),
+        };
+        Self(heap.runtime.types.iter().map(|(_, info)| kind(info)).collect())
+    }
+
+    /// Counts an object for `claim`; false if it is no data and claims end there.
+    #[inline]
+    pub fn count(&self, heap: Heap<'_, '_>, id: ObjectId, claim: &mut Claim) -> bool {
+        let kind = self.0.get(heap.objects.type_id(id).0 as usize).copied().unwrap_or(Kind::Barrier);
+        if kind == Kind::Barrier || heap.objects.flags(id).is_immortal() {
+            return false;
+        }
+        claim.objects += 1;
+        claim.bytes += heap.objects.size(id);
+        match kind {
+            Kind::Data | Kind::Barrier => {}
+            Kind::Frame => claim.frames += 1,
+            Kind::Traceback => claim.tracebacks += 1,
+            Kind::Special(Special::View) => {
+                if let Some(pinned) = pinned(heap, id) {
+                    claim.views += 1;
+                    claim.shown = claim.shown.saturating_add(pinned.shown);
+                    claim.pinned = claim.pinned.saturating_add(pinned.kept);
+                }
+            }
+            Kind::Special(special) => claim.finished += u64::from(is_finished(heap, id, special)),
+        }
+        true
+    }
 }
 
 /// One traversal of the heap that remembers what is claimed.
 pub struct Claims<'h, 'core> {
     heap: Heap<'h, 'core>,
-    kinds: Vec<Kind>,
+    kinds: Kinds,
     claimed: NodeSet,
     stack: Vec<u32>,
 }
@@ -44,17 +95,10 @@ pub struct Claims<'h, 'core> {
 impl<'h, 'core> Claims<'h, 'core> {
     /// Nothing is claimed yet; what `places` names is for these places alone, what is `garbage` for nobody.
     pub fn new(heap: Heap<'h, 'core>, places: &Places, garbage: &Collection) -> Self {
-        let kind = |info: &crate::cpython::TypeInfo| match (info.walk.kind, info.name.as_ref()) {
-            (WalkKind::Type | WalkKind::Module | WalkKind::Code, _) => Kind::Barrier,
-            (WalkKind::Frame, _) => Kind::Frame,
-            (_, "builtins.traceback") => Kind::Traceback,
-            _ => Kind::Data,
-        };
         let mut claimed = places.named.clone();
         claimed.union_with(&garbage.unreachable);
         claimed.union_with(&garbage.held);
-        let kinds = heap.runtime.types.iter().map(|(_, info)| kind(info)).collect();
-        Self { heap, kinds, claimed, stack: Vec::new() }
+        Self { heap, kinds: Kinds::of(heap), claimed, stack: Vec::new() }
     }
 
     /// Claims what `start` reaches and nobody has claimed. `start` itself counts even if it has been named.
@@ -76,14 +120,9 @@ impl<'h, 'core> Claims<'h, 'core> {
     #[inline]
     fn take(&mut self, node: u32, claim: &mut Claim) {
         let Some(id) = self.heap.id(node) else { return };
-        let kind = self.kinds.get(self.heap.objects.type_id(id).0 as usize).copied().unwrap_or(Kind::Barrier);
-        if kind == Kind::Barrier || self.heap.objects.flags(id).is_immortal() {
+        if !self.kinds.count(self.heap, id, claim) {
             return;
         }
-        claim.objects += 1;
-        claim.bytes += self.heap.objects.size(id);
-        claim.frames += u64::from(kind == Kind::Frame);
-        claim.tracebacks += u64::from(kind == Kind::Traceback);
         if !self.heap.graph.forward.of(node).is_empty() {
             self.stack.push(node);
         }

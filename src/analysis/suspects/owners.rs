@@ -3,15 +3,19 @@
 //! Knows dominance; refuses to guess. An *accumulation point* is where what one owner holds spreads out: from the owner
 //! down as long as one object below holds nearly all of it.
 
-use super::{Confidence, MIN_BYTES, MIN_SHARE, Remedy, Suspect, SuspectKind, Suspects, share, sort};
+use super::claims::{Claim, Kinds};
+use super::finding::{Evidence, Remedy, Suspect, SuspectKind};
+use super::places::{Level, Place};
+use super::structure::Structure;
+use super::thresholds::{Thresholds, share};
+use super::{Suspects, groups, nested, rules, sort};
 use crate::analysis::python_path::PathWriter;
-use crate::analysis::roots::Root;
 use crate::analysis::{Heap, Holders, Retention, Roots};
-use crate::cpython::{RootKind, WalkKind};
-use crate::graph::DominatorTree;
 
 /// An object below that holds at least so much of what its owner holds is the next on the way down, in basis points.
 const MOST: u32 = 8000;
+/// Owners of which known suspects explain at least so much are no news, in basis points.
+const EXPLAINED: u32 = 4000;
 /// Owners added at most.
 const MAX_OWNERS: usize = 20;
 /// Longest way down.
@@ -20,97 +24,139 @@ const MAX_WAY: usize = 1000;
 /// No node.
 const NONE: u32 = u32::MAX;
 
-/// Adds to every suspect what would be freed with it alone, and to the list what dominates much without a name.
+/// Adds to every suspect what would be freed with it alone, folds those that lie inside others, and adds what holds much
+/// without a name that a rule looks at: single owners, and classes whose instances are held in several ways.
 pub fn retained_by_suspects(
     heap: Heap<'_, '_>,
     roots: &Roots,
     retention: &Retention,
     suspects: &mut Suspects,
 ) {
-    let of = |node: u32| retention.of(node);
     for suspect in &mut suspects.list {
         if let Some(id) = suspect.object {
-            suspect.retained = Some(of(id.0));
+            suspect.retained = Some(retention.bytes(id));
+            suspect.share = share(suspect.kept(), suspects.heap_bytes);
         }
     }
-    let known: Vec<u32> = suspects.list.iter().filter_map(|suspect| Some(suspect.object?.0)).collect();
-    let points = accumulation_points(heap, roots, retention, suspects.heap_bytes, &known);
-    if !points.is_empty() {
+    nested::fold(retention, suspects);
+    let structure = Structure::of(heap, roots, retention);
+    let points = accumulation_points(&structure, suspects);
+    let candidates = groups::candidates(heap, retention, suspects, &points);
+    if !points.is_empty() || !candidates.is_empty() {
         let holders = Holders::search(heap, roots, None);
         let mut writer = PathWriter::new(heap);
-        for node in points {
-            let (Some(id), Some(path)) = (heap.id(node), holders.path_to(node)) else { continue };
-            let bytes = of(node);
-            suspects.list.push(Suspect {
-                kind: SuspectKind::Owner,
-                path: writer.name(&path, roots),
-                object: Some(id),
-                type_name: heap.type_name(id).to_owned(),
-                count: 1,
-                objects: 0,
-                bytes,
-                retained: Some(bytes),
-                share: share(bytes, suspects.heap_bytes),
-                confidence: Confidence::Low,
-                remedy: Remedy::Inspect,
-            });
+        let mut name = |node: u32| Some(writer.name(&holders.path_to(node)?, roots));
+        let claims = claims_of(heap, retention, &points);
+        for (&node, claim) in points.iter().zip(&claims) {
+            if let (Some(object), Some(path)) = (heap.id(node), name(node)) {
+                let place = Place { object, path, level: Level::Attribute, stdlib: true };
+                suspects.list.push(owner(heap, suspects, &place, claim));
+            }
+        }
+        for group in groups::meeting(heap, &holders, suspects, candidates) {
+            if !structure.contains(group.meeting)
+                && let Some(path) = name(group.meeting)
+            {
+                suspects.list.push(group.suspect(heap, retention, path, suspects.heap_bytes));
+            }
         }
     }
+    nested::describe_contents(heap, retention, &mut suspects.list);
     sort(&mut suspects.list);
 }
 
-/// Where large parts of the heap spread out and no suspect is above or below that explains most of it.
-fn accumulation_points(
-    heap: Heap<'_, '_>,
-    roots: &Roots,
-    retention: &Retention,
-    heap_bytes: u64,
-    known: &[u32],
-) -> Vec<u32> {
-    let (tree, of) = (retention.tree(), |node: u32| retention.of(node));
-    let heaviest = heaviest_children(retention);
-    let mut points = Vec::new();
-    for top in tree.top().filter(|&node| of(node) >= MIN_BYTES && share(of(node), heap_bytes) >= MIN_SHARE) {
-        let mut point = top;
-        for _ in 0..MAX_WAY {
-            let next = heaviest.get(point as usize).copied().unwrap_or(NONE);
-            if next == NONE || share(of(next), of(point)) < MOST {
-                break;
-            }
-            point = next;
+/// What rules say of an accumulation point; that it holds much, where they say nothing.
+fn owner(heap: Heap<'_, '_>, suspects: &Suspects, place: &Place, claim: &Claim) -> Suspect {
+    let heap_bytes = suspects.heap_bytes;
+    // It is large enough already; what it is said to be may be smaller than what it retains.
+    let all = Thresholds::default().with(Some(0), Some(0));
+    let found = rules::of_place(heap, &all, heap_bytes, place, claim);
+    let mut suspect = found.unwrap_or_else(|| Suspect {
+        kind: SuspectKind::Owner,
+        path: place.path.clone(),
+        object: Some(place.object),
+        type_name: heap.type_name(place.object).to_owned(),
+        evidence: Evidence::Parts(0),
+        objects: claim.objects,
+        bytes: claim.bytes,
+        retained: None,
+        share: share(claim.bytes, heap_bytes),
+        confidence: rules::confidence(SuspectKind::Owner, claim.bytes, heap_bytes, false),
+        remedy: Remedy::Inspect,
+        mostly: None,
+        inside: Vec::new(),
+    });
+    suspect.retained = Some(claim.bytes);
+    suspect
+}
+
+/// What is below each of `points` in the dominator tree, counted as [`super::claims`] counts.
+fn claims_of(heap: Heap<'_, '_>, retention: &Retention, points: &[u32]) -> Vec<Claim> {
+    let mut claims = vec![Claim::default(); points.len()];
+    if points.is_empty() {
+        return claims;
+    }
+    let objects: Vec<Option<u32>> = points.iter().map(|&node| Some(node)).collect();
+    let kinds = Kinds::of(heap);
+    for (node, &owner) in nested::owners(retention, &objects).iter().enumerate() {
+        let id = u32::try_from(node).ok().and_then(|node| heap.id(node));
+        if let (Some(claim), Some(id)) = (claims.get_mut(owner as usize), id) {
+            kinds.count(heap, id, claim);
         }
-        let inside: u64 = known
-            .iter()
-            .filter(|&&node| node == point || tree.dominators(node).take(MAX_WAY).any(|above| above == point))
-            .map(|&node| of(node))
-            .sum();
-        let above = known.contains(&point) || tree.dominators(point).any(|node| known.contains(&node));
-        if !above && !is_structure(heap, roots, tree, point) && share(inside, of(point)) < MOST / 2 {
+    }
+    // Barriers are not counted there, but they would be freed.
+    for (claim, &node) in claims.iter_mut().zip(points) {
+        claim.bytes = retention.of(node);
+    }
+    claims
+}
+
+/// Where large parts of the heap spread out and no suspect is above or below that explains most of it.
+fn accumulation_points(structure: &Structure<'_, '_, '_>, suspects: &Suspects) -> Vec<u32> {
+    let (retention, heap_bytes) = (structure.retention(), suspects.heap_bytes);
+    let (tree, of) = (retention.tree(), |node: u32| retention.of(node));
+    let is_large = |node: u32| suspects.thresholds.other.is_reached(of(node), heap_bytes);
+    let is_owner = |&node: &u32| {
+        is_large(node)
+            && !structure.contains(node)
+            && tree.idom(node).is_none_or(|above| structure.contains(above))
+    };
+    let owners: Vec<u32> = tree.order().iter().copied().filter(is_owner).collect();
+    if owners.is_empty() {
+        return owners;
+    }
+    let heaviest = heaviest_children(retention);
+    let known: Vec<(u32, u64)> =
+        suspects.list.iter().filter_map(|suspect| Some((suspect.object?.0, suspect.kept()))).collect();
+    let is_below = |node: u32, point: u32| {
+        node == point || tree.dominators(node).take(MAX_WAY).any(|above| above == point)
+    };
+    let mut points: Vec<u32> = Vec::new();
+    for owner in owners {
+        let point = spread(retention, &heaviest, owner);
+        let inside = known.iter().filter(|&&(node, _)| is_below(node, point)).map(|&(_, kept)| kept);
+        let above = known.iter().any(|&(node, _)| is_below(point, node));
+        if !above && share(inside.sum(), of(point)) < EXPLAINED {
             points.push(point);
         }
     }
     points.sort_by_key(|&node| (std::cmp::Reverse(of(node)), node));
     points.truncate(MAX_OWNERS);
-    points.retain(|&node| share(of(node), heap_bytes) >= MIN_SHARE);
+    points.retain(|&node| is_large(node));
     points
 }
 
-/// Whether an object belongs to the program's structure, which holds everything and explains nothing: modules and their
-/// namespaces, classes, code, what interpreters keep.
-pub(in crate::analysis) fn is_structure(
-    heap: Heap<'_, '_>,
-    roots: &Roots,
-    tree: &DominatorTree,
-    node: u32,
-) -> bool {
-    let kind = |node| heap.id(node).map(|id| heap.type_of(id).walk.kind);
-    let is_code = matches!(kind(node), None | Some(WalkKind::Type | WalkKind::Module | WalkKind::Code));
-    let of_module = tree.idom(node).and_then(kind) == Some(WalkKind::Module);
-    let of_interpreter = matches!(
-        roots.origin(node),
-        Some(Root::Reference(root)) if matches!(root.kind, RootKind::Interpreter(_))
-    );
-    is_code || of_module || of_interpreter
+/// The object from `owner` down where what it retains spreads out.
+fn spread(retention: &Retention, heaviest: &[u32], owner: u32) -> u32 {
+    let mut point = owner;
+    for _ in 0..MAX_WAY {
+        let next = heaviest.get(point as usize).copied().unwrap_or(NONE);
+        if next == NONE || share(retention.of(next), retention.of(point)) < MOST {
+            break;
+        }
+        point = next;
+    }
+    point
 }
 
 /// For every node the node below it that retains most.

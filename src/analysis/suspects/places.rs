@@ -4,13 +4,14 @@
 //! Knows namespaces; refuses to follow what is not named. The first name found is kept: modules of the application come
 //! before `__main__`, and both before the standard library, short names before long ones.
 
+use super::special::{Special, special};
 use crate::analysis::labels::{Labels, leads_to_namespace};
 use crate::analysis::python_path::PathWriter;
 use crate::analysis::roots::Root;
 use crate::analysis::{Heap, Roots, python_name};
 use crate::corefile::Address;
 use crate::cpython::{
-    ReadField, References, RootKind, Runtime, Slot, TypeInfo, WalkKind, dict_get, read_str,
+    ReadField, References, RootKind, Runtime, Slot, TypeInfo, WalkKind, dict_get, get_attribute, read_str,
 };
 use crate::graph::{EdgeKind, NodeSet};
 use crate::heap::ObjectId;
@@ -20,6 +21,8 @@ use rustc_hash::FxHashSet;
 const MAX_PLACES: usize = 200_000;
 /// Longest name, in characters.
 const MAX_NAME: usize = 200;
+/// Longest path of a module's file, in characters.
+const MAX_FILE: usize = 4096;
 /// Steps below what a module or class names that still count as named.
 const MAX_DEPTH: u8 = 2;
 
@@ -101,6 +104,7 @@ impl Search<'_, '_> {
     fn modules(&mut self) -> Vec<Module> {
         let heap = self.heap;
         let stdlib = stdlib_names(heap.runtime);
+        let library = directory_of_library(heap.runtime);
         let mut modules = Vec::new();
         for (index, interpreter) in heap.runtime.interpreters.iter().enumerate() {
             let Some(table) = heap.objects.find(interpreter.modules) else { continue };
@@ -119,7 +123,10 @@ impl Search<'_, '_> {
                     }
                 });
                 let top = plain.split('.').next().unwrap_or_default();
-                let is_stdlib = stdlib.contains(top);
+                let is_stdlib = match stdlib.is_empty() {
+                    true => !is_main(&plain) && is_beside_os(heap, module, library.as_deref()),
+                    false => stdlib.contains(top),
+                };
                 self.found.named.insert(module.0);
                 if let Some(namespace) = namespace {
                     let name = match index {
@@ -130,7 +137,7 @@ impl Search<'_, '_> {
                 }
             }
         }
-        modules.sort_by_key(|module| (module.stdlib, module.name == "__main__"));
+        modules.sort_by_key(|module| (module.stdlib, is_main(&module.name), module.name == "__mp_main__"));
         modules
     }
 
@@ -178,6 +185,8 @@ impl Search<'_, '_> {
         let heap = self.heap;
         let info = heap.type_of(place.object);
         match info.walk.kind {
+            // What threads keep in one belongs to it, under whatever name each keeps it.
+            _ if is_thread_local(heap, info) => {}
             WalkKind::Type => self.class(place, depth, pending),
             _ if is_container(info) && info.parts.dict == crate::cpython::DictPlace::None => {}
             _ if python_name(&info.name) == "function" => self.defaults(place, pending),
@@ -303,8 +312,37 @@ pub(in crate::analysis) fn stdlib_names(runtime: &Runtime<'_>) -> FxHashSet<Stri
     names
 }
 
+/// Where the standard library lies: the directory of `os`.
+fn directory_of_library(runtime: &Runtime<'_>) -> Option<String> {
+    let os = dict_get(runtime, runtime.interpreters.first()?.modules, "os")?;
+    let file = get_attribute(runtime, os, "__file__")?;
+    let file = read_str(runtime, file, MAX_FILE).ok()?;
+    Some(file.rsplit_once('/')?.0.to_owned())
+}
+
+/// Whether a module's file lies with the standard library, up to 3.9, where the interpreter does not list its modules; one
+/// without a file is built in.
+fn is_beside_os(heap: Heap<'_, '_>, module: ObjectId, library: Option<&str>) -> bool {
+    let runtime = heap.runtime;
+    let file = get_attribute(runtime, heap.objects.address(module), "__file__");
+    let Some(file) = file.and_then(|file| read_str(runtime, file, MAX_FILE).ok()) else { return true };
+    let installed = ["/site-packages/", "/dist-packages/"].iter().any(|part| file.contains(part));
+    let inside =
+        library.is_some_and(|library| file.strip_prefix(library).is_some_and(|rest| rest.starts_with('/')));
+    inside && !installed
+}
+
+/// Whether a module is the program that was run, by that name or by the one that multiprocessing gives it.
+fn is_main(name: &str) -> bool {
+    matches!(name, "__main__" | "__mp_main__")
+}
+
 fn type_of<'r>(runtime: &'r Runtime<'_>, object: Address) -> Option<&'r TypeInfo> {
     runtime.types.of(runtime.space.field(object, runtime.layouts.object.type_).ok()?)
+}
+
+fn is_thread_local(heap: Heap<'_, '_>, info: &TypeInfo) -> bool {
+    matches!(special(heap, info), Some(Special::Local | Special::PythonLocal))
 }
 
 /// Whether instances of a type are containers that grow.

@@ -2,344 +2,316 @@
 //!
 //! Knows what speaks for and against a suspect; refuses to know how bytes were attributed.
 
-use super::claims::{Claim, Claims};
+use super::claims::Claim;
+use super::contents::Contents;
+use super::finding::{Confidence, Evidence, Remedy, Suspect, SuspectKind};
 use super::places::{Level, Place, is_container};
-use super::{
-    Confidence, LARGE_SHARE, MIN_APPLICATION_BYTES, MIN_APPLICATION_SHARE, MIN_BYTES, MIN_ENTRIES,
-    MIN_FRAMES, MIN_GENERATORS, MIN_SHARE, Remedy, Survey, Suspect, SuspectKind, share,
-};
-use crate::analysis::labels::Labels;
+use super::special::{Special, is_exception, special, threads_of_local};
+use super::suspended::{MIN_GENERATORS, Suspension};
+use super::thresholds::share;
+use super::{Survey, Thresholds};
 use crate::analysis::{Collection, Heap, WhyUncollected, python_name};
-use crate::corefile::Address;
-use crate::cpython::{Bound, Slot, WalkKind, bound_of, generator_frame, read_str};
-use crate::heap::ObjectId;
-use std::collections::BTreeMap;
+use crate::cpython::{Bound, TypeInfo, WalkKind, bound_of, cache_figures};
 
-/// A rule.
-pub type Rule = fn(&Survey<'_, '_, '_>) -> Vec<Suspect>;
+/// A container with fewer entries is no unbounded one.
+const MIN_ENTRIES: u64 = 50;
+/// Fewer frames in tracebacks are no finding, unless they are of exceptions that a container is for.
+const MIN_FRAMES: u64 = 20;
+/// And fewer than one frame among so many objects do not make exceptions the reason.
+const OBJECTS_A_FRAME: u64 = 64;
+/// Fewer finished tasks are no finding.
+const MIN_FINISHED: u64 = 20;
+/// From this share on size alone is strong evidence, in basis points.
+const LARGE_SHARE: u32 = 1000;
+/// And from this size on, in bytes.
+const LARGE_BYTES: u64 = 1 << 20;
 
-/// All rules. Where two speak of one object the first counts.
-pub const RULES: &[Rule] = &[
-    uncollected_garbage,
+/// A place with all that rules ask of it.
+pub struct Case<'c, 'h, 'core> {
+    heap: Heap<'h, 'core>,
+    place: &'c Place,
+    claim: &'c Claim,
+    info: &'h TypeInfo,
+    contents: Contents,
+    /// It is as large as what nothing else speaks against must be.
+    is_large: bool,
+}
+
+/// What a rule finds.
+type Found = Option<(SuspectKind, Evidence, Remedy)>;
+
+/// All rules for places; the first that finds something has the most to say.
+const RULES: &[fn(&Case<'_, '_, '_>) -> Found] = &[
+    views_that_pin,
+    locals_of_threads,
+    in_use,
+    finished_tasks,
     exceptions_holding_frames,
-    unbounded_caches,
-    listener_registries,
+    caches,
+    listeners,
     containers,
-    suspended_functions,
-    owned_by_threads,
-    single_owners,
+    single_owner,
 ];
 
-/// Objects from which on finding garbage is worth a word, whatever their size.
-const MIN_GARBAGE_BYTES: u64 = 256 << 10;
-/// Longest name of a function, in characters.
-const MAX_NAME: usize = 200;
-
-impl Survey<'_, '_, '_> {
-    /// Whether so many bytes at a place are worth a word.
-    fn is_large(&self, place: &Place, bytes: u64) -> bool {
-        let share = share(bytes, self.heap_bytes);
-        match place.stdlib {
-            true => bytes >= MIN_BYTES && share >= MIN_SHARE,
-            false => bytes >= MIN_APPLICATION_BYTES && share >= MIN_APPLICATION_SHARE,
-        }
+/// What speaks against a place; `None` where it is too small, or nothing does.
+pub fn of_place(
+    heap: Heap<'_, '_>,
+    thresholds: &Thresholds,
+    heap_bytes: u64,
+    place: &Place,
+    claim: &Claim,
+) -> Option<Suspect> {
+    let least = if place.stdlib { thresholds.other } else { thresholds.application };
+    if !least.is_reached(claim.bytes, heap_bytes) {
+        return None;
     }
-
-    fn suspect(
-        &self,
-        kind: SuspectKind,
-        place: &Place,
-        claim: &Claim,
-        count: u64,
-        remedy: Remedy,
-    ) -> Suspect {
-        let share = share(claim.bytes, self.heap_bytes);
-        let large = share >= LARGE_SHARE && claim.bytes >= MIN_BYTES;
-        let confidence = match kind {
-            SuspectKind::UnboundedCache | SuspectKind::Listeners | SuspectKind::Exceptions => {
-                Confidence::High
-            }
-            SuspectKind::BoundedContainer => Confidence::Low,
-            SuspectKind::Owner | SuspectKind::ThreadOwned if large => Confidence::Medium,
-            SuspectKind::Owner | SuspectKind::ThreadOwned => Confidence::Low,
-            _ if large => Confidence::High,
-            _ if place.stdlib => Confidence::Low,
-            _ => Confidence::Medium,
-        };
-        Suspect {
-            kind,
-            path: place.path.clone(),
-            object: Some(place.object),
-            type_name: self.heap.type_name(place.object).to_owned(),
-            count,
-            objects: claim.objects,
-            bytes: claim.bytes,
-            retained: None,
-            share,
-            confidence,
-            remedy,
-        }
-    }
-
-    /// Large places that satisfy `wanted`.
-    fn large<'p>(
-        &'p self,
-        wanted: impl Fn(&Place) -> bool + 'p,
-    ) -> impl Iterator<Item = &'p (Place, Claim)> + 'p {
-        self.places.iter().filter(move |(place, claim)| self.is_large(place, claim.bytes) && wanted(place))
-    }
-}
-
-/// Cycles that a collection would free.
-fn uncollected_garbage(survey: &Survey<'_, '_, '_>) -> Vec<Suspect> {
-    let garbage = survey.garbage;
-    let bytes = garbage.unreachable_bytes.saturating_add(garbage.held_bytes);
-    let share = share(bytes, survey.heap_bytes);
-    if bytes < MIN_GARBAGE_BYTES || share < MIN_APPLICATION_SHARE {
-        return Vec::new();
-    }
-    let objects = garbage.unreachable.len() as u64;
-    let off =
-        garbage.why.iter().any(|why| matches!(why, WhyUncollected::Disabled | WhyUncollected::ZeroThreshold));
-    vec![Suspect {
-        kind: SuspectKind::Garbage,
-        path: "unreachable cycles".to_owned(),
-        object: None,
-        type_name: String::new(),
-        count: objects,
-        objects: objects + garbage.held.len() as u64,
-        bytes,
-        retained: Some(bytes),
-        share,
-        confidence: Confidence::High,
-        remedy: match (garbage.uncollectable.is_empty(), off) {
-            (false, _) => Remedy::RemoveLegacyFinalizers,
-            (true, true) => Remedy::EnableCollector,
-            (true, false) => Remedy::CollectSooner,
-        },
-    }]
-}
-
-/// Places whose tracebacks hold frames.
-fn exceptions_holding_frames(survey: &Survey<'_, '_, '_>) -> Vec<Suspect> {
-    let found = survey.large(|place| !matches!(place.level, Level::Local | Level::Thread));
-    found
-        .filter(|(_, claim)| claim.frames.min(claim.tracebacks) >= MIN_FRAMES)
-        .map(|(place, claim)| {
-            survey.suspect(SuspectKind::Exceptions, place, claim, claim.frames, Remedy::ClearTracebacks)
-        })
-        .collect()
-}
-
-/// `lru_cache` wrappers without bound.
-fn unbounded_caches(survey: &Survey<'_, '_, '_>) -> Vec<Suspect> {
-    let heap = survey.heap;
-    let unbounded = |place: &Place| {
-        heap.type_of(place.object).walk.kind == WalkKind::LruCache
-            && bound_of(heap.runtime, heap.objects.address(place.object)) == Some(Bound::Unbounded)
+    let case = Case {
+        heap,
+        place,
+        claim,
+        info: heap.type_of(place.object),
+        contents: Contents::of(heap, place.object),
+        is_large: thresholds.other.is_reached(claim.bytes, heap_bytes),
     };
-    survey
-        .large(unbounded)
-        .filter_map(|(place, claim)| {
-            let entries = contents(heap, place.object).entries;
-            let remedy =
-                if place.level == Level::Class { Remedy::CacheOnInstance } else { Remedy::BoundCache };
-            (entries >= MIN_ENTRIES)
-                .then(|| survey.suspect(SuspectKind::UnboundedCache, place, claim, entries, remedy))
-        })
-        .collect()
+    let (kind, evidence, remedy) = RULES.iter().find_map(|rule| rule(&case))?;
+    Some(Suspect {
+        kind,
+        path: place.path.clone(),
+        object: Some(place.object),
+        type_name: heap.type_name(place.object).to_owned(),
+        evidence,
+        objects: claim.objects,
+        bytes: claim.bytes,
+        retained: None,
+        share: share(claim.bytes, heap_bytes),
+        confidence: confidence(kind, claim.bytes, heap_bytes, place.stdlib),
+        remedy,
+        mostly: None,
+        inside: Vec::new(),
+    })
 }
 
-/// Containers of callbacks, or of containers of callbacks.
-fn listener_registries(survey: &Survey<'_, '_, '_>) -> Vec<Suspect> {
-    let named = |place: &Place| {
-        !matches!(place.level, Level::Local | Level::Thread)
-            && is_container(survey.heap.type_of(place.object))
+/// How sure a finding is: patterns that are hardly ever meant, then size.
+pub fn confidence(kind: SuspectKind, bytes: u64, heap_bytes: u64, stdlib: bool) -> Confidence {
+    let large = share(bytes, heap_bytes) >= LARGE_SHARE && bytes >= LARGE_BYTES;
+    match kind {
+        SuspectKind::Garbage
+        | SuspectKind::PinnedBuffer
+        | SuspectKind::FinishedTasks
+        | SuspectKind::UnboundedCache
+        | SuspectKind::Listeners
+        | SuspectKind::Exceptions => Confidence::High,
+        SuspectKind::BoundedContainer => Confidence::Low,
+        SuspectKind::Owner | SuspectKind::ThreadOwned if large => Confidence::Medium,
+        SuspectKind::Owner | SuspectKind::ThreadOwned => Confidence::Low,
+        _ if large => Confidence::High,
+        _ if stdlib => Confidence::Low,
+        _ => Confidence::Medium,
+    }
+}
+
+impl Case<'_, '_, '_> {
+    /// It is in use by a running function, or a thread keeps it.
+    fn is_in_use(&self) -> bool {
+        matches!(self.place.level, Level::Local | Level::Thread)
+    }
+
+    fn is_container(&self) -> bool {
+        is_container(self.info)
+    }
+
+    fn bound(&self) -> Option<Bound> {
+        bound_of(self.heap.runtime, self.heap.objects.address(self.place.object))
+    }
+}
+
+/// Buffers that only small views keep are most of it.
+fn views_that_pin(case: &Case<'_, '_, '_>) -> Found {
+    let Claim { views, shown, pinned, bytes, .. } = *case.claim;
+    (views > 0 && pinned.saturating_mul(2) >= bytes).then_some((
+        SuspectKind::PinnedBuffer,
+        Evidence::Views { views, shown, kept: pinned },
+        Remedy::CopyView,
+    ))
+}
+
+/// A `threading.local` with what all threads keep in it.
+fn locals_of_threads(case: &Case<'_, '_, '_>) -> Found {
+    let special = special(case.heap, case.info)?;
+    if !matches!(special, Special::Local | Special::PythonLocal) {
+        return None;
+    }
+    let (threads, ended) = threads_of_local(case.heap, case.place.object, special);
+    let remedy = match ended.saturating_mul(2) > threads {
+        true => Remedy::ForgetThreads,
+        false => Remedy::ClearThreadLocals,
     };
-    survey
-        .large(named)
-        .filter_map(|(place, claim)| {
-            let contents = contents(survey.heap, place.object);
-            let mostly = contents.callbacks.saturating_mul(2) > contents.entries;
-            (mostly && contents.callbacks >= MIN_ENTRIES).then(|| {
-                survey.suspect(
-                    SuspectKind::Listeners,
-                    place,
-                    claim,
-                    contents.callbacks,
-                    Remedy::WeakListeners,
-                )
-            })
-        })
-        .collect()
+    Some((SuspectKind::ThreadLocals, Evidence::Threads { threads, ended }, remedy))
+}
+
+/// What variables of running functions and thread states hold.
+fn in_use(case: &Case<'_, '_, '_>) -> Found {
+    (case.is_in_use() && case.is_large).then_some((
+        SuspectKind::ThreadOwned,
+        Evidence::InUse(case.contents.entries),
+        Remedy::ReleaseLocal,
+    ))
+}
+
+/// Tasks that are done are most of the entries.
+fn finished_tasks(case: &Case<'_, '_, '_>) -> Found {
+    let (finished, entries) = (case.claim.finished, case.contents.entries);
+    let mostly = case.is_container() && finished.saturating_mul(2) >= entries;
+    (!case.is_in_use() && mostly && finished >= MIN_FINISHED).then_some((
+        SuspectKind::FinishedTasks,
+        Evidence::Finished { finished, entries },
+        Remedy::ForgetTasks,
+    ))
+}
+
+/// Tracebacks hold frames, and exceptions are what this is about.
+fn exceptions_holding_frames(case: &Case<'_, '_, '_>) -> Found {
+    let frames = case.claim.frames.min(case.claim.tracebacks);
+    let contents = case.contents;
+    let for_exceptions = is_exception(case.info)
+        || contents.exceptions > 0 && contents.exceptions.saturating_mul(2) >= contents.entries;
+    let many = frames >= MIN_FRAMES
+        && frames.saturating_mul(2) >= contents.entries
+        && frames.saturating_mul(OBJECTS_A_FRAME) >= case.claim.objects;
+    (!case.is_in_use() && (many || for_exceptions && frames > 0)).then_some((
+        SuspectKind::Exceptions,
+        Evidence::Frames(frames),
+        Remedy::ClearTracebacks,
+    ))
+}
+
+/// `lru_cache` wrappers without a bound, or with one that is too large.
+fn caches(case: &Case<'_, '_, '_>) -> Found {
+    let results = case.contents.entries;
+    if case.is_in_use() || case.info.walk.kind != WalkKind::LruCache || results < MIN_ENTRIES {
+        return None;
+    }
+    let figures = cache_figures(case.heap.runtime, case.heap.objects.address(case.place.object))?;
+    let evidence =
+        Evidence::Cache { results, hits: figures.hits, misses: figures.misses, bound: figures.bound };
+    Some(match (figures.bound, case.place.level) {
+        (Bound::Unbounded, Level::Class) => (SuspectKind::UnboundedCache, evidence, Remedy::CacheOnInstance),
+        (Bound::Unbounded, _) => (SuspectKind::UnboundedCache, evidence, Remedy::BoundCache),
+        (Bound::Entries(_), _) => (SuspectKind::BoundedContainer, evidence, Remedy::LowerBound),
+    })
+}
+
+/// Containers of callbacks.
+fn listeners(case: &Case<'_, '_, '_>) -> Found {
+    let Contents { entries, callbacks, .. } = case.contents;
+    let mostly = case.is_container() && callbacks.saturating_mul(2) > entries;
+    (!case.is_in_use() && mostly && callbacks >= MIN_ENTRIES).then_some((
+        SuspectKind::Listeners,
+        Evidence::Callbacks(callbacks),
+        Remedy::WeakListeners,
+    ))
 }
 
 /// Other containers that modules, classes and their instances hold.
-fn containers(survey: &Survey<'_, '_, '_>) -> Vec<Suspect> {
-    let heap = survey.heap;
-    let named = |place: &Place| {
-        !matches!(place.level, Level::Local | Level::Thread) && is_container(heap.type_of(place.object))
-    };
-    survey
-        .large(named)
-        .filter_map(|(place, claim)| {
-            let entries = contents(heap, place.object).entries;
-            let bounded =
-                matches!(bound_of(heap.runtime, heap.objects.address(place.object)), Some(Bound::Entries(_)));
-            let (kind, remedy) = match bounded {
-                true => (SuspectKind::BoundedContainer, Remedy::LowerBound),
-                false => (SuspectKind::Container, Remedy::BoundContainer),
-            };
-            (entries >= MIN_ENTRIES).then(|| survey.suspect(kind, place, claim, entries, remedy))
-        })
-        .collect()
+fn containers(case: &Case<'_, '_, '_>) -> Found {
+    let entries = case.contents.entries;
+    if case.is_in_use() || !case.is_container() || entries < MIN_ENTRIES {
+        return None;
+    }
+    Some(match case.bound() {
+        Some(Bound::Entries(bound)) => (
+            SuspectKind::BoundedContainer,
+            Evidence::Entries { entries, bound: Some(bound) },
+            Remedy::LowerBound,
+        ),
+        Some(Bound::Unbounded) | None => {
+            (SuspectKind::Container, Evidence::Entries { entries, bound: None }, Remedy::BoundContainer)
+        }
+    })
+}
+
+/// Single objects, and containers of few entries, that hold much.
+fn single_owner(case: &Case<'_, '_, '_>) -> Found {
+    (!case.is_in_use() && case.is_large).then_some((
+        SuspectKind::Owner,
+        Evidence::Parts(case.contents.entries),
+        Remedy::Inspect,
+    ))
+}
+
+/// Cycles that a collection would free.
+pub fn uncollected_garbage(survey: &Survey<'_, '_, '_>) -> Option<Suspect> {
+    let garbage = survey.garbage;
+    let bytes = garbage.unreachable_bytes.saturating_add(garbage.held_bytes);
+    if !survey.thresholds.garbage.is_reached(bytes, survey.heap_bytes) {
+        return None;
+    }
+    let objects = garbage.unreachable.len() as u64;
+    let what = most_telling_type(survey.heap, garbage);
+    Some(Suspect {
+        kind: SuspectKind::Garbage,
+        path: match what {
+            Some(name) => format!("unreachable cycles of {name}"),
+            None => "unreachable cycles".to_owned(),
+        },
+        object: None,
+        type_name: String::new(),
+        evidence: Evidence::Unreachable(objects),
+        objects: objects + garbage.held.len() as u64,
+        bytes,
+        retained: Some(bytes),
+        share: share(bytes, survey.heap_bytes),
+        confidence: Confidence::High,
+        remedy: remedy_of_garbage(garbage),
+        mostly: None,
+        inside: Vec::new(),
+    })
+}
+
+fn remedy_of_garbage(garbage: &Collection) -> Remedy {
+    let says = |wanted: &[WhyUncollected]| garbage.why.iter().any(|why| wanted.contains(why));
+    if !garbage.uncollectable.is_empty() {
+        Remedy::RemoveLegacyFinalizers
+    } else if says(&[WhyUncollected::Disabled, WhyUncollected::ZeroThreshold]) {
+        Remedy::EnableCollector
+    } else if says(&[WhyUncollected::Incremental]) {
+        Remedy::Upgrade
+    } else {
+        Remedy::CollectSooner
+    }
+}
+
+/// The type most garbage is of: a class of the program, where there is one.
+fn most_telling_type<'h>(heap: Heap<'h, '_>, garbage: &Collection) -> Option<&'h str> {
+    let mut counts = vec![0u64; heap.runtime.types.len()];
+    for node in garbage.unreachable.iter() {
+        let type_id = heap.id(node).map(|id| heap.objects.type_id(id).0 as usize);
+        if let Some(count) = type_id.and_then(|index| counts.get_mut(index)) {
+            *count += 1;
+        }
+    }
+    let types = heap.runtime.types.iter().zip(counts).filter(|&(_, count)| count > 0);
+    types
+        .max_by_key(|((_, info), count)| (info.by_class_statement, *count))
+        .map(|((_, info), _)| python_name(&info.name))
 }
 
 /// Many suspended generators or coroutines of one function.
-fn suspended_functions(survey: &Survey<'_, '_, '_>) -> Vec<Suspect> {
-    let many = survey.suspended.iter().filter(|group| group.count >= MIN_GENERATORS);
-    many.map(|group| Suspect {
+pub fn suspended_function(group: &Suspension, thresholds: &Thresholds, heap_bytes: u64) -> Option<Suspect> {
+    let large = thresholds.application.is_reached(group.claim.bytes, heap_bytes);
+    (group.count >= MIN_GENERATORS && large).then(|| Suspect {
         kind: SuspectKind::Suspended,
         path: group.function.clone(),
         object: None,
         type_name: group.type_name.clone(),
-        count: group.count,
+        evidence: Evidence::Suspended(group.count),
         objects: group.claim.objects,
         bytes: group.claim.bytes,
         retained: None,
-        share: share(group.claim.bytes, survey.heap_bytes),
+        share: share(group.claim.bytes, heap_bytes),
         confidence: Confidence::Medium,
         remedy: Remedy::CloseSuspended,
+        mostly: None,
+        inside: Vec::new(),
     })
-    .collect()
-}
-
-/// What variables of running functions and thread states hold.
-fn owned_by_threads(survey: &Survey<'_, '_, '_>) -> Vec<Suspect> {
-    let of_threads = |place: &Place| matches!(place.level, Level::Local | Level::Thread);
-    let large = survey.large(of_threads);
-    large
-        .filter(|(_, claim)| claim.bytes >= MIN_BYTES && share(claim.bytes, survey.heap_bytes) >= MIN_SHARE)
-        .map(|(place, claim)| {
-            let entries = contents(survey.heap, place.object).entries;
-            survey.suspect(SuspectKind::ThreadOwned, place, claim, entries, Remedy::ReleaseLocal)
-        })
-        .collect()
-}
-
-/// Single objects that hold much and are no containers.
-fn single_owners(survey: &Survey<'_, '_, '_>) -> Vec<Suspect> {
-    let single = |place: &Place| {
-        !matches!(place.level, Level::Local | Level::Thread)
-            && !is_container(survey.heap.type_of(place.object))
-    };
-    let large = survey.large(single);
-    large
-        .filter(|(_, claim)| claim.bytes >= MIN_BYTES && share(claim.bytes, survey.heap_bytes) >= MIN_SHARE)
-        .map(|(place, claim)| survey.suspect(SuspectKind::Owner, place, claim, 1, Remedy::Inspect))
-        .collect()
-}
-
-/// What a container holds directly.
-#[derive(Clone, Copy, Debug, Default)]
-struct Contents {
-    entries: u64,
-    /// Entries that are functions, bound methods or partials, and those in containers that are entries.
-    callbacks: u64,
-}
-
-fn contents(heap: Heap<'_, '_>, object: ObjectId) -> Contents {
-    let mut labels = Labels::new(heap);
-    let mut contents = Contents::default();
-    labels.each(object, &mut |target, _, slot| {
-        if matches!(slot, Slot::Index(_) | Slot::Value(_) | Slot::Element | Slot::CacheLink) {
-            contents.entries += 1;
-            contents.callbacks += u64::from(is_callback(heap, target));
-        }
-    });
-    if contents.entries == 0 && heap.type_of(object).walk.kind == WalkKind::LruCache {
-        // Without a bound there is no list of calls, only the dict.
-        let mut cache = None;
-        labels.each(object, &mut |target, _, slot| {
-            if slot == Slot::Field("cache") {
-                cache = Some(target);
-            }
-        });
-        if let Some(cache) = cache {
-            labels
-                .each(cache, &mut |_, _, slot| contents.entries += u64::from(matches!(slot, Slot::Value(_))));
-        }
-    }
-    contents
-}
-
-fn is_callback(heap: Heap<'_, '_>, object: ObjectId) -> bool {
-    matches!(
-        heap.type_name(object),
-        "function" | "method" | "functools.partial" | "builtin_function_or_method"
-    )
-}
-
-/// Suspended generators, coroutines or async generators of one function.
-pub struct Suspension {
-    function: String,
-    type_name: String,
-    count: u64,
-    claim: Claim,
-}
-
-/// Groups everything suspended by its code and claims what only it has reached.
-pub fn suspensions(heap: Heap<'_, '_>, garbage: &Collection, claims: &mut Claims<'_, '_>) -> Vec<Suspension> {
-    let is_generator: Vec<bool> =
-        heap.runtime.types.iter().map(|(_, info)| info.walk.kind == WalkKind::Generator).collect();
-    let mut by_code: BTreeMap<Address, Vec<ObjectId>> = BTreeMap::new();
-    let types = heap.objects.types_column().iter().enumerate();
-    let generators = types.filter(|(_, id)| is_generator.get(id.0 as usize) == Some(&true));
-    let mut labels = Labels::new(heap);
-    for (node, _) in generators.filter(|&(node, _)| !garbage.unreachable.contains(node as u32)) {
-        let mut code = None;
-        labels.each(ObjectId(node as u32), &mut |target, _, slot| {
-            if slot == Slot::Field("gi_code") {
-                code = Some(heap.objects.address(target));
-            }
-        });
-        if let Some(code) = code {
-            by_code.entry(code).or_default().push(ObjectId(node as u32));
-        }
-    }
-    let many = by_code.into_iter().filter(|(_, generators)| generators.len() as u64 >= MIN_GENERATORS);
-    many.filter_map(|(code, generators)| suspension(heap, claims, code, &generators)).collect()
-}
-
-fn suspension(
-    heap: Heap<'_, '_>,
-    claims: &mut Claims<'_, '_>,
-    code: Address,
-    generators: &[ObjectId],
-) -> Option<Suspension> {
-    let first = *generators.first()?;
-    let mut claim = Claim::default();
-    let mut count = 0;
-    for &generator in generators {
-        // Ended ones own no frame.
-        if generator_frame(heap.runtime, heap.objects.address(generator)).is_some() {
-            let more = claims.claim(generator);
-            claim.objects += more.objects;
-            claim.bytes += more.bytes;
-            count += 1;
-        }
-    }
-    let mut names = [None, None];
-    let code = heap.objects.find(code)?;
-    Labels::new(heap).each(code, &mut |target, _, slot| match slot {
-        Slot::Field("co_qualname") => names[0] = Some(target),
-        Slot::Field("co_filename") => names[1] = Some(target),
-        _ => {}
-    });
-    let [name, file] = names.map(|name| {
-        let text = name.and_then(|name| read_str(heap.runtime, heap.objects.address(name), MAX_NAME).ok());
-        text.unwrap_or_else(|| "?".to_owned())
-    });
-    let type_name = python_name(&heap.type_of(first).name).to_owned();
-    Some(Suspension { function: format!("{name}() in {file}"), type_name, count, claim })
 }

@@ -2,9 +2,11 @@
 
 mod compare;
 mod retained;
+mod suspects;
 
 pub use compare::WasteArguments;
 pub use retained::DominatorsArguments;
+pub use suspects::SuspectsArguments;
 
 use crate::report::types::TypeSort;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -183,9 +185,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  exuvia cycles core.4242")]
     Cycles(CoreArgument),
 
-    /// What to look at first: unbounded containers, large owners, kept exceptions, garbage
-    #[command(after_help = "Example:\n  exuvia suspects core.4242")]
-    Suspects(CoreArgument),
+    /// What to look at first: what keeps most, named by its path, with evidence and what to do about it
+    #[command(after_help = suspects::EXAMPLES)]
+    Suspects(SuspectsArguments),
 
     /// What could be saved: equal values, empty and oversized containers, attributes without slots
     #[command(after_help = "Example:\n  exuvia waste core.4242")]

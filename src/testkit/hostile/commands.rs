@@ -2,8 +2,9 @@
 
 use crate::analysis::{
     Direction, DominatorLimits, Heap, Holders, InstanceFilter, PathsLimits, Reached, Retention, Roots,
-    Selection, TypeGrouping, TypeGroups, WasteLimits, best_cuts, collect, cycles, dominator_rows, histogram,
-    instances, merged_paths, paths, references, retained_by_suspects, retained_by_types, suspects, waste,
+    Selection, Thresholds, TypeGrouping, TypeGroups, WasteLimits, best_cuts, collect, cycles, dominator_rows,
+    histogram, instances, merged_paths, paths, references, retained_by_suspects, retained_by_types, suspects,
+    waste,
 };
 use crate::corefile::{Address, Inputs};
 use crate::cpython::{Outline, Runtime, Values};
@@ -136,7 +137,7 @@ fn held(whole: &Whole<'_, '_>, told: &Told, chosen: &[Address], threads: &Thread
     let heap = Heap { runtime, objects, graph };
     let garbage = collect(runtime, objects, graph);
     let roots = Roots::named(heap, &garbage);
-    let mut found = suspects(heap, &roots, &garbage);
+    let mut found = suspects(heap, &roots, &garbage, &Thresholds::default().with(Some(0), Some(0)));
     let options = TypeOptions { sort: TypeSort::Bytes, limit: LIMIT };
     let counted = histogram(objects, runtime.types.len(), &Selection::default());
     let selection = TypeSelection::default();
@@ -168,7 +169,7 @@ fn held(whole: &Whole<'_, '_>, told: &Told, chosen: &[Address], threads: &Thread
         told.written(&DominatorsReport::new(objects, Some(String::new()), limits.depth, &rows));
     }
     retained_by_suspects(heap, &roots, &retention, &mut found);
-    told.written(&SuspectsReport::new(objects, &found, LIMIT));
+    told.written(&SuspectsReport::new(objects, &found, Vec::new(), LIMIT));
     let limits = WasteLimits { groups: LIMIT, held: LIMIT, within: None };
     told.written(&WasteReport::new(heap, &waste(heap, limits), Values::Shown, LIMIT));
     told.written(&CyclesReport::new(objects, &garbage, &cycles(heap, &garbage), LIMIT));

@@ -122,3 +122,38 @@ fn names_from_the_command_line_cannot_act_on_a_terminal() {
     let output = exuvia(&[&"types", &"\x1b]0;owned\x07"]);
     assert!(!stderr(&output).contains('\x1b'));
 }
+
+#[test]
+fn thresholds_that_are_none_and_types_that_nobody_has_are_refused() {
+    let core = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/cores/3.12.1-bare/core.zst");
+    for (arguments, says) in [
+        (["--fail-if", "retained>much"], "much is no size"),
+        (["--fail-if", "leaks>1"], "nothing is measured by leaks"),
+        (["--fail-if", "suspects"], "MEASURE>THRESHOLD"),
+        (["--fail-if", "objects(app.Nobody)>1"], "app.Nobody"),
+        (["--fail-if", "objects(sys.path)>1"], "sys.path is an object, not a type"),
+        (["--fail-if", "retained(no.such.thing)>1"], "--fail-if retained(no.such.thing)>1"),
+        (["--min-share", "200%"], "200% is no share"),
+        (["--min-bytes", "5 apples"], "5 apples is no size"),
+    ] {
+        let [option, value] = arguments;
+        let output = exuvia(&[&"suspects", &core, &option, &value]);
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{value}: {message}");
+        assert!(stdout(&output).is_empty(), "{value}");
+        let lines: Vec<&str> = message.lines().collect();
+        assert!(lines.first().is_some_and(|line| line.contains(says)), "{value}: {message}");
+    }
+}
+
+#[test]
+fn a_condition_that_holds_is_status_1_and_the_document_is_whole() {
+    let core = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/cores/3.12.1-bare/core.zst");
+    let status = |condition: &str| {
+        let output = exuvia(&[&"suspects", &core, &"--json", &"--fail-if", &condition]);
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        (output.status.code(), document["result"]["conditions"][0]["holds"].as_bool())
+    };
+    assert_eq!(status("heap>1KiB"), (Some(1), Some(true)));
+    assert_eq!(status("suspects>0"), (Some(0), Some(false)));
+}

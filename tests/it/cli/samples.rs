@@ -25,7 +25,9 @@ use exuvia::report::referrers::{
 };
 use exuvia::report::saved::{SavedReport, SavedSizes};
 use exuvia::report::show::{ShowReport, ShowRow};
-use exuvia::report::suspects::{SuspectRow, SuspectsReport};
+use exuvia::report::suspects::{
+    Amount, ConditionRow, LeastRow, LeastRows, MostlyRow, SuspectRow, SuspectsReport,
+};
 use exuvia::report::threads::{ExceptionLine, FrameRow, LocalRow, OtherThread, PythonThread, ThreadsReport};
 use exuvia::report::types::{CountsRow, Rest, TypeRow, TypeSelection, TypesReport};
 use exuvia::report::waste::{GroupRow, HolderRow, WasteReport, WasteRow};
@@ -525,6 +527,7 @@ fn cycles() -> CyclesReport {
 }
 
 fn suspects() -> SuspectsReport {
+    let least = LeastRow { bytes: 1, share_permille: 1 };
     let row = SuspectRow {
         kind: "container",
         path: text("app.CACHE"),
@@ -533,13 +536,23 @@ fn suspects() -> SuspectsReport {
         confidence: "high",
         count: 1,
         evidence: text("1 entries"),
-        objects: 1,
-        bytes: 1,
+        kept_bytes: 1,
         share_permille: 1000,
         retained_bytes: Some(1),
+        bytes: 1,
+        objects: 1,
+        mostly: Some(MostlyRow { type_name: text("str"), objects: 1, bytes: 1 }),
+        inside: vec![text("app.CACHE.lru")],
         remedy: "bound it",
+        see: text("exuvia show CORE 0x1"),
     };
-    SuspectsReport { heap_bytes: 1, suspects_total: 1, suspects: vec![row] }
+    SuspectsReport {
+        heap_bytes: 1,
+        least: LeastRows { application: least, other: least, garbage: least },
+        suspects_total: 1,
+        suspects: vec![row],
+        conditions: vec![ConditionRow::new(text("suspects>0"), Amount::Count(1), true)],
+    }
 }
 
 fn waste() -> WasteReport {

@@ -1,0 +1,217 @@
+//! Objects of which more can be told than what they refer to: views of buffers, tasks, thread-locals.
+//!
+//! Knows by its type which object is one; refuses to judge whether there are too many.
+
+use crate::analysis::labels::Labels;
+use crate::analysis::{Heap, keeps_alive};
+use crate::corefile::Address;
+use crate::cpython::{
+    Slot, TypeInfo, WalkKind, generator_frame, get_attribute, read_int, read_str, tuple_items, type_flags,
+    view_length,
+};
+use crate::graph::EdgeKind;
+use crate::heap::ObjectId;
+
+/// A buffer that is smaller is not worth a copy, in bytes.
+const MIN_BUFFER: u64 = 4096;
+/// A view pins its buffer if it shows less than one part in so many.
+const SMALL_PART: u64 = 4;
+/// Most steps up a type's bases.
+const MAX_BASES: usize = 64;
+/// Longest name of a state, in characters.
+const MAX_STATE: usize = 32;
+/// Ancestors whose instances are views, tasks, futures, thread-locals.
+const SPECIAL: &[(&str, Special)] = &[
+    ("builtins.memoryview", Special::View),
+    ("_asyncio.Task", Special::Task),
+    ("asyncio.tasks.Task", Special::Task),
+    ("asyncio.futures.Future", Special::Future),
+    ("concurrent.futures._base.Future", Special::Future),
+    ("_thread._local", Special::Local),
+    ("_threading_local.local", Special::PythonLocal),
+];
+
+/// What instances of a type are besides data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Special {
+    /// A memoryview or numpy array.
+    View,
+    /// An `asyncio.Task` made in C.
+    Task,
+    /// A future or task made in Python.
+    Future,
+    /// A `threading.local` made in C.
+    Local,
+    /// A `threading.local` made in Python.
+    PythonLocal,
+}
+
+/// What instances of a type are; `None` for most types.
+pub fn special(heap: Heap<'_, '_>, info: &TypeInfo) -> Option<Special> {
+    if info.walk.kind == WalkKind::NumpyArray {
+        return Some(Special::View);
+    }
+    let types = &heap.runtime.types;
+    let bases = std::iter::successors(Some(info), |info| types.of(info.base));
+    bases.take(MAX_BASES).find_map(|base| {
+        SPECIAL.iter().find(|(name, _)| *name == base.name.as_ref()).map(|&(_, special)| special)
+    })
+}
+
+/// Whether instances of a type are exceptions.
+pub fn is_exception(info: &TypeInfo) -> bool {
+    info.flags & type_flags::BASE_EXC_SUBCLASS != 0
+}
+
+/// A buffer that only a small view keeps.
+#[derive(Clone, Copy, Debug)]
+pub struct Pinned {
+    /// Bytes that the view shows.
+    pub shown: u64,
+    /// Its part of the bytes of the buffer: all, where it is the only view.
+    pub kept: u64,
+}
+
+/// The buffer that `view` pins: nothing but views refers to it, and they show a small part.
+pub fn pinned(heap: Heap<'_, '_>, view: ObjectId) -> Option<Pinned> {
+    let shown = view_length(heap.runtime, heap.objects.address(view))?;
+    let held = |from: ObjectId, wanted: &dyn Fn(ObjectId) -> bool| {
+        let edges = heap.graph.forward.of(from.0).iter().filter(|edge| keeps_alive(edge.kind()));
+        edges.filter_map(|edge| heap.id(edge.target())).find(|&target| wanted(target))
+    };
+    // All memoryviews of a buffer share one object that refers to it (Objects/memoryobject.c, _PyManagedBufferObject).
+    let (buffer, views) = match heap.type_of(view).walk.kind {
+        WalkKind::NumpyArray => (base_of_array(heap, view)?, 1),
+        _ => {
+            let shared = held(view, &|target| heap.type_name(target) == "managedbuffer")?;
+            let is_type = |target| heap.type_of(target).walk.kind == WalkKind::Type;
+            (held(shared, &|target| !is_type(target))?, heap.refcount(shared)?.max(1))
+        }
+    };
+    let bytes = heap.objects.size(buffer);
+    let small = shown.saturating_mul(views).saturating_mul(SMALL_PART) < bytes;
+    let alone = heap.refcount(buffer) == Some(1);
+    (bytes >= MIN_BUFFER && small && alone).then_some(Pinned { shown, kept: bytes / views })
+}
+
+/// What a numpy array is a view of.
+fn base_of_array(heap: Heap<'_, '_>, array: ObjectId) -> Option<ObjectId> {
+    let mut base = None;
+    Labels::new(heap).each(array, &mut |target, _, slot| {
+        if slot == Slot::Field("base") {
+            base = Some(target);
+        }
+    });
+    base
+}
+
+/// Whether a task or future is done: its coroutine has ended, or it says so.
+pub fn is_finished(heap: Heap<'_, '_>, object: ObjectId, special: Special) -> bool {
+    let (runtime, address) = (heap.runtime, heap.objects.address(object));
+    match special {
+        // Modules/_asynciomodule.c: the state is an enum that not every build tells, but what it runs is known in all.
+        Special::Task => {
+            let edges = heap.graph.forward.of(object.0).iter();
+            let mut visited = edges.filter(|edge| edge.kind() == EdgeKind::Visited);
+            visited.any(|edge| {
+                heap.id(edge.target()).is_some_and(|target| {
+                    heap.type_of(target).walk.kind == WalkKind::Generator
+                        && generator_frame(runtime, heap.objects.address(target)).is_none()
+                })
+            })
+        }
+        // Lib/asyncio/base_futures.py and Lib/concurrent/futures/_base.py.
+        Special::Future => {
+            let state = get_attribute(runtime, address, "_state");
+            let state = state.and_then(|state| read_str(runtime, state, MAX_STATE).ok());
+            matches!(state.as_deref(), Some("FINISHED" | "CANCELLED" | "CANCELLED_AND_NOTIFIED"))
+        }
+        Special::View | Special::Local | Special::PythonLocal => false,
+    }
+}
+
+/// Threads that have values in a `threading.local`, and how many of them have ended.
+pub fn threads_of_local(heap: Heap<'_, '_>, local: ObjectId, special: Special) -> (u64, u64) {
+    match special {
+        Special::Local => (namespaces_of_threads(heap, local), 0),
+        Special::PythonLocal => threads_of_python_local(heap, local),
+        Special::View | Special::Task | Special::Future => (0, 0),
+    }
+}
+
+/// Namespaces of threads: values of a dict that the object holds (Modules/_threadmodule.c: `dummies`, since 3.13
+/// `localdicts`), which goes with the thread.
+fn namespaces_of_threads(heap: Heap<'_, '_>, local: ObjectId) -> u64 {
+    let mut labels = Labels::new(heap);
+    let mut dicts = Vec::new();
+    let is_dict = |target| heap.type_of(target).walk.kind == WalkKind::Dict;
+    labels.each(local, &mut |target, kind, _| {
+        if kind == EdgeKind::Visited && is_dict(target) {
+            dicts.push(target);
+        }
+    });
+    let mut namespaces = Vec::new();
+    for dict in dicts {
+        labels.each(dict, &mut |target, _, slot| {
+            if matches!(slot, Slot::Value(_)) && is_dict(target) {
+                namespaces.push(target);
+            }
+        });
+    }
+    namespaces.into_iter().filter(|&namespace| has_values(&mut labels, namespace)).count() as u64
+}
+
+/// Whether a dict has entries.
+fn has_values(labels: &mut Labels<'_, '_>, dict: ObjectId) -> bool {
+    let mut found = false;
+    labels.each(dict, &mut |_, _, slot| found |= matches!(slot, Slot::Value(_)));
+    found
+}
+
+/// Lib/_threading_local.py: `_localimpl.dicts` has a weak reference to the Thread object and a namespace for each thread.
+fn threads_of_python_local(heap: Heap<'_, '_>, local: ObjectId) -> (u64, u64) {
+    let (runtime, address) = (heap.runtime, heap.objects.address(local));
+    let dicts = get_attribute(runtime, address, "_local__impl")
+        .and_then(|implementation| get_attribute(runtime, implementation, "dicts"))
+        .and_then(|dicts| heap.objects.find(dicts));
+    let Some(dicts) = dicts else { return (0, 0) };
+    let mut labels = Labels::new(heap);
+    let mut pairs = Vec::new();
+    labels.each(dicts, &mut |target, _, slot| {
+        if matches!(slot, Slot::Value(_)) {
+            pairs.push(heap.objects.address(target));
+        }
+    });
+    let (mut threads, mut ended) = (0, 0);
+    for pair in pairs {
+        let pair = tuple_items(runtime, pair).unwrap_or_default();
+        let [reference, namespace] = pair.as_slice() else { continue };
+        // The thread that made it has a namespace from the start.
+        if heap.objects.find(*namespace).is_some_and(|namespace| has_values(&mut labels, namespace)) {
+            threads += 1;
+            ended += u64::from(refers_to_ended_thread(heap, *reference));
+        }
+    }
+    (threads, ended)
+}
+
+/// Whether the weak reference at `reference` is to the Thread object of a thread that the interpreter has no more.
+fn refers_to_ended_thread(heap: Heap<'_, '_>, reference: Address) -> bool {
+    let runtime = heap.runtime;
+    let thread = heap.objects.find(reference).and_then(|reference| {
+        let edges = heap.graph.forward.of(reference.0).iter();
+        let mut weak = edges.filter(|edge| edge.kind() == EdgeKind::Weak);
+        weak.find_map(|edge| heap.id(edge.target()))
+    });
+    let number = |name: &str| {
+        let value = get_attribute(runtime, heap.objects.address(thread?), name)?;
+        read_int(runtime, value).ok().flatten()
+    };
+    // Lib/threading.py says it until 3.12; an ident may be that of a later thread.
+    if number("_is_stopped") == Some(1) {
+        return true;
+    }
+    let Some(ident) = number("_ident") else { return false };
+    let mut threads = runtime.interpreters.iter().flat_map(|interpreter| &interpreter.threads);
+    !threads.any(|thread| i128::from(thread.thread_id) == ident)
+}
