@@ -59,7 +59,10 @@ pub fn overview(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()>
         threads: &ThreadsReport::new(session.inputs, &session.runtime, threads),
     };
     let report = OverviewReport::new(&session.runtime, &session.identity, parts);
-    session.finish(&report, common)
+    session.print(&report, common)?;
+    let (roots, retention) = &retention;
+    session.keep_for_next(&census, &graph, &garbage, roots, retention);
+    Ok(())
 }
 
 /// `info`. Describes the process even where no interpreter can be decoded, and then fails all the same.
