@@ -9,6 +9,7 @@ mod cuts;
 mod cycle_shape;
 mod cycles;
 mod dominator_rows;
+mod growth;
 mod held_by_garbage;
 mod histogram;
 mod holders;
@@ -30,6 +31,9 @@ pub use cuts::{Cut, CutPlace, Cuts, best_cuts};
 pub use cycle_shape::{CycleStep, ShapeEdge};
 pub use cycles::{CycleGroup, Cycles, cycles};
 pub use dominator_rows::{DominatorKind, DominatorLimits, DominatorRow, DominatorRows, dominator_rows};
+pub use growth::{
+    Amount, Change, Diff, HolderSize, Matched, Series, Snapshot, Trend, TypeChange, TypeSize, diff, trend,
+};
 pub use histogram::{Histogram, Selection, TypeTotal, histogram};
 pub use holders::Holders;
 pub use instances::{InstanceFilter, Instances, instances, refcount};

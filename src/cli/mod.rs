@@ -105,6 +105,8 @@ fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Paths(arguments) => graph_commands::paths(&arguments, &common),
         Command::Cycles(arguments) => graph_commands::cycles(&arguments, &common),
         Command::Suspects(arguments) => return suspects_command::suspects(&arguments, &common),
+        Command::Diff(arguments) => compare_commands::diff(&arguments, &common),
+        Command::Trend(arguments) => compare_commands::trend(&arguments, &common),
         Command::Waste(arguments) => compare_commands::waste(&arguments, &common),
         Command::Dominators(arguments) => retained_commands::dominators(&arguments, &common),
         Command::Cuts(arguments) => retained_commands::cuts(&arguments, &common),

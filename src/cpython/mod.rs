@@ -42,6 +42,7 @@ mod preview;
 mod printed;
 mod probe;
 mod processor;
+mod program;
 mod pymalloc;
 mod references;
 mod room;
@@ -96,6 +97,7 @@ pub use outside_counts::{OutsideCounts, StackHold, uncounted_on_stack};
 pub use preview::{
     Preview, PreviewLimits, Values, escape_text, float_repr, preview, quote_bytes, quote_text,
 };
+pub use program::Program;
 pub use pymalloc::{Arena, ClassFigures, PymallocFigures, RawBlocks};
 pub use references::{
     Attributes, Disagreement, Gap, References, Referent, dict_slot, managed_place, uncounted_referents,

@@ -406,7 +406,7 @@ fn capitalized(word: &str) -> String {
 }
 
 /// `2025-03-01 12:00:00 UTC` of seconds since 1970.
-fn utc(seconds: u64) -> String {
+pub(super) fn utc(seconds: u64) -> String {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     // Days from 0000-03-01 on, in eras of 400 years: leap days fall on the last day of a year that begins in March.
     let day = days + 719_468;

@@ -7,8 +7,10 @@ pub mod captured;
 pub mod coverage;
 pub mod cuts;
 pub mod cycles;
+pub mod diff;
 pub mod dominators;
 pub mod envelope;
+pub mod growth;
 pub mod header;
 pub mod index;
 pub mod info;
@@ -25,6 +27,7 @@ pub mod show;
 pub mod suspects;
 pub mod table;
 pub mod threads;
+pub mod trend;
 pub mod types;
 pub mod waste;
 

@@ -315,7 +315,8 @@ fn entries_text(entries: u64) -> String {
     }
 }
 
-fn kind_name(kind: SuspectKind) -> &'static str {
+/// A kind in lower case.
+pub fn kind_name(kind: SuspectKind) -> &'static str {
     match kind {
         SuspectKind::Garbage => "garbage",
         SuspectKind::PinnedBuffer => "pinned_buffer",

@@ -4,7 +4,7 @@
 
 use super::SaveError;
 use crate::analysis::{Heap, Roots, Thresholds, collect, read_all_bounds, suspects, waste_of_room};
-use crate::corefile::Inputs;
+use crate::corefile::{Inputs, ProcessIdentity};
 use crate::cpython::{Runtime, Values, ask_member_names};
 use crate::heap::{Census, HeapGraph, build_graph, census};
 use crate::report::info::InfoReport;
@@ -31,6 +31,7 @@ pub fn read_everything(inputs: &Inputs, runtime: &mut Runtime<'_>) -> Result<Who
     suspects(heap, &Roots::named(heap, &garbage), &garbage, &Thresholds::default());
     read_all_bounds(heap);
     waste_of_room(runtime, &census.objects);
+    ProcessIdentity::of(inputs.notes(), &runtime.space);
     InfoReport::new(inputs, Some(runtime), None, true);
     ThreadsReport::new(inputs, runtime, ThreadOptions { values: Values::Shown, limit: usize::MAX });
     // `dev layouts` follows traversals of types that have no instances.

@@ -12,6 +12,7 @@ mod debug_files;
 mod document;
 mod dominators;
 mod embedded;
+mod growth;
 mod oracle;
 mod partial;
 mod program;
@@ -94,6 +95,9 @@ fn main() {
     };
     if wanted("capture") {
         trials.extend(captured::trials(root));
+    }
+    if wanted("growth") {
+        trials.extend(growth::trials(root));
     }
     if wanted("secrets") {
         trials.extend(redacted::trials(root));

@@ -23,7 +23,7 @@ use std::cmp::Reverse;
 
 pub use finding::{Confidence, Evidence, Mostly, Remedy, Suspect, SuspectKind};
 pub use owners::retained_by_suspects;
-pub(super) use places::stdlib_names;
+pub(super) use places::{places, stdlib_names};
 pub(super) use structure::is_structure;
 pub use thresholds::{Least, Thresholds};
 

@@ -14,3 +14,31 @@ pub struct WasteArguments {
     #[arg(long)]
     pub values: bool,
 }
+
+/// `diff`.
+#[derive(Debug, Args)]
+pub struct DiffArguments {
+    /// The earlier core: a core file, plain or compressed, or a saved heap
+    #[arg(value_name = "A")]
+    pub before: PathBuf,
+
+    /// The later one
+    #[arg(value_name = "B")]
+    pub after: PathBuf,
+
+    /// Compare them although they are of different programs
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `trend`.
+#[derive(Debug, Args)]
+pub struct TrendArguments {
+    /// Cores or saved heaps, the earliest first; at least two
+    #[arg(value_name = "CORE", required = true, num_args = 2..)]
+    pub cores: Vec<PathBuf>,
+
+    /// Compare them although they are of different programs
+    #[arg(long)]
+    pub force: bool,
+}

@@ -4,7 +4,7 @@ mod compare;
 mod retained;
 mod suspects;
 
-pub use compare::WasteArguments;
+pub use compare::{DiffArguments, TrendArguments, WasteArguments};
 pub use retained::DominatorsArguments;
 pub use suspects::SuspectsArguments;
 
@@ -198,6 +198,14 @@ pub enum Command {
         after_help = "Example:\n  exuvia index core.4242 && exuvia referrers core.4242 app.cache.Entry"
     )]
     Index(CoreArgument),
+
+    /// What grew between two cores, by type, holder and suspect; what is new and what is gone
+    #[command(after_help = "Example:\n  exuvia diff core.monday core.tuesday")]
+    Diff(DiffArguments),
+
+    /// What grew in every step of a row of cores, and how fast
+    #[command(after_help = "Example:\n  exuvia trend core.1 core.2 core.3")]
+    Trend(TrendArguments),
 
     /// Take the heap of a process that goes on running; it stands still only while its memory is copied
     #[command(after_help = "Example:\n  exuvia capture 4242 -o heap.core.zst")]

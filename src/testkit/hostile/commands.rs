@@ -1,10 +1,10 @@
 //! Every command's way through the library, from an opened core to the text and the document, on whatever it leads to.
 
 use crate::analysis::{
-    Direction, DominatorLimits, Heap, Holders, InstanceFilter, PathsLimits, Reached, Retention, Roots,
-    Selection, Thresholds, TypeGrouping, TypeGroups, WasteLimits, best_cuts, collect, cycles, dominator_rows,
-    histogram, instances, merged_paths, paths, references, retained_by_suspects, retained_by_types, suspects,
-    waste,
+    Collection, Direction, DominatorLimits, Heap, Holders, InstanceFilter, PathsLimits, Reached, Retention,
+    Roots, Selection, Snapshot, Suspects, Thresholds, TypeGrouping, TypeGroups, WasteLimits, best_cuts,
+    collect, cycles, diff, dominator_rows, histogram, instances, merged_paths, paths, references,
+    retained_by_suspects, retained_by_types, suspects, trend, waste,
 };
 use crate::corefile::{Address, Inputs};
 use crate::cpython::{Outline, Runtime, Values};
@@ -14,7 +14,9 @@ use crate::layout::Table;
 use crate::query;
 use crate::report::cuts::CutsReport;
 use crate::report::cycles::CyclesReport;
+use crate::report::diff::DiffReport;
 use crate::report::dominators::DominatorsReport;
+use crate::report::growth::ComparedCore;
 use crate::report::info::InfoReport;
 use crate::report::objects::{ObjectFilter, ObjectsReport};
 use crate::report::outline::OutlineReport;
@@ -24,6 +26,7 @@ use crate::report::referrers::{ReferencesReport, ReferentsReport, ReferrersRepor
 use crate::report::show::{ShowOptions, ShowReport};
 use crate::report::suspects::SuspectsReport;
 use crate::report::threads::{ThreadOptions, ThreadsReport};
+use crate::report::trend::TrendReport;
 use crate::report::types::{TypeOptions, TypeSelection, TypeSort, TypesReport};
 use crate::report::waste::WasteReport;
 use crate::report::{CoreIdentity, Coverage, Envelope, Page, Report};
@@ -172,11 +175,32 @@ fn held(whole: &Whole<'_, '_>, told: &Told, chosen: &[Address], threads: &Thread
     told.written(&SuspectsReport::new(objects, &found, Vec::new(), LIMIT));
     let limits = WasteLimits { groups: LIMIT, held: LIMIT, within: None };
     told.written(&WasteReport::new(heap, &waste(heap, limits), Values::Shown, LIMIT));
+    grown(heap, &roots, &retention, &found, &garbage, told);
     told.written(&CyclesReport::new(objects, &garbage, &cycles(heap, &garbage), LIMIT));
     let roots = Roots::find(heap, &garbage);
     for &object in chosen {
         holders(heap, &roots, told, object);
     }
+}
+
+/// `diff` and `trend`, of the heap and itself.
+fn grown(
+    heap: Heap<'_, '_>,
+    roots: &Roots,
+    retention: &Retention,
+    found: &Suspects,
+    garbage: &Collection,
+    told: &Told,
+) {
+    let snapshot = Snapshot::new(heap, roots, retention, found, garbage, true);
+    let compared = || ComparedCore::new(&told.identity, Some(1), &snapshot, false);
+    let same = diff(&snapshot, &snapshot, true);
+    told.written(&DiffReport::new(compared(), compared(), &same, LIMIT));
+    let nothing = Snapshot::default();
+    let other = diff(&nothing, &snapshot, false);
+    told.written(&DiffReport::new(compared(), compared(), &other, LIMIT));
+    let cores = vec![compared(), compared()];
+    told.written(&TrendReport::new(cores, &trend(&[nothing, snapshot]), LIMIT));
 }
 
 /// `objects` of an object's type, `referrers`, `referents` and `paths` of the object.

@@ -3,6 +3,7 @@
 mod arguments;
 mod bad_input;
 mod capture;
+mod compared;
 mod compressed;
 mod fixtures;
 mod index;

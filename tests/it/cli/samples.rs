@@ -7,7 +7,9 @@ use exuvia::report::coverage::{
 };
 use exuvia::report::cuts::{CutLine, CutsReport};
 use exuvia::report::cycles::{CyclesReport, EdgeLine, GroupLine, InterpreterLine, StepLine, TypeCount};
+use exuvia::report::diff::{DiffReport, HolderChangeRow, MatchedRow, TypeChangeRow};
 use exuvia::report::dominators::{DominatorLine, DominatorsReport};
+use exuvia::report::growth::ComparedCore;
 use exuvia::report::header::ObjectHeader;
 use exuvia::report::index::IndexReport;
 use exuvia::report::info::{
@@ -29,6 +31,7 @@ use exuvia::report::suspects::{
     Amount, ConditionRow, LeastRow, LeastRows, MostlyRow, SuspectRow, SuspectsReport,
 };
 use exuvia::report::threads::{ExceptionLine, FrameRow, LocalRow, OtherThread, PythonThread, ThreadsReport};
+use exuvia::report::trend::{SeriesRow, TrendReport};
 use exuvia::report::types::{CountsRow, Rest, TypeRow, TypeSelection, TypesReport};
 use exuvia::report::waste::{GroupRow, HolderRow, WasteReport, WasteRow};
 use exuvia::report::{CoreIdentity, Envelope, Hex, Page, Report, Signal};
@@ -53,6 +56,8 @@ pub fn documents() -> Vec<(&'static str, Value)> {
         ("cycles", document(&cycles())),
         ("suspects", document(&suspects())),
         ("waste", document(&waste())),
+        ("diff", document(&diff())),
+        ("trend", document(&trend())),
         ("index", document(&IndexReport::new(Path::new("core.exuvia-index"), 1, 1, 1))),
         ("capture", document(&captured())),
         ("save", document(&saved())),
@@ -555,6 +560,78 @@ fn suspects() -> SuspectsReport {
     }
 }
 
+fn compared() -> ComparedCore {
+    ComparedCore {
+        path: text("core\x1b"),
+        pid: Some(1),
+        python: Some(text("3.12.1")),
+        written: Some(1),
+        objects: 1,
+        bytes: 1,
+        garbage_bytes: 1,
+        bounded: true,
+    }
+}
+
+fn diff() -> DiffReport {
+    let matched = Some(MatchedRow { new_objects: 1, new_bytes: 1, gone_objects: 1, gone_bytes: 1 });
+    let types = vec![TypeChangeRow {
+        type_name: text("app.Entry\x1b"),
+        growth_bytes: -1,
+        objects_before: 1,
+        objects_after: 1,
+        bytes_before: 2,
+        bytes_after: 1,
+        matched,
+    }];
+    let holders = vec![HolderChangeRow {
+        path: text("app.CACHE\x1b"),
+        type_name: text("dict"),
+        change: "grown",
+        growth_bytes: 1,
+        bytes_before: Some(1),
+        bytes_after: Some(2),
+        entries_before: Some(1),
+        entries_after: Some(2),
+        suspect: Some("container"),
+    }];
+    DiffReport {
+        before: compared(),
+        after: compared(),
+        matched_by: "address",
+        growth_bytes: 0,
+        growth_objects: 0,
+        matched,
+        types_total: 2,
+        types,
+        holders_total: 2,
+        suspects_total: 2,
+        suspects: holders.clone(),
+        holders,
+    }
+}
+
+fn trend() -> TrendReport {
+    let rows = vec![SeriesRow {
+        name: text("app.CACHE\x1b"),
+        type_name: text("dict"),
+        growth_bytes: 1,
+        bytes_per_hour: Some(3600),
+        bytes: vec![1, 2],
+        counts: vec![1, 2],
+        suspect: Some("container"),
+    }];
+    TrendReport {
+        cores: vec![compared(), compared()],
+        seconds: Some(1),
+        bytes_per_hour: Some(0),
+        types_total: 2,
+        types: rows.clone(),
+        holders_total: 2,
+        holders: rows,
+    }
+}
+
 fn waste() -> WasteReport {
     let row = WasteRow {
         kind: "duplicates",
@@ -610,6 +687,8 @@ fn pages(width: usize) -> Vec<(&'static str, String)> {
         page(&cycles(), width),
         page(&suspects(), width),
         page(&waste(), width),
+        page(&diff(), width),
+        page(&trend(), width),
     ]
 }
 

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Every command, on a target that most heaps have.
-const COMMANDS: [&[&str]; 19] = [
+const COMMANDS: [&[&str]; 20] = [
     &["overview"],
     &["info", "--show-layouts"],
     &["types"],
@@ -31,6 +31,7 @@ const COMMANDS: [&[&str]; 19] = [
     &["cycles"],
     &["suspects"],
     &["waste", "--values"],
+    &["diff"],
     &["dev", "layouts"],
     &["dev", "dump"],
 ];
@@ -39,7 +40,8 @@ const COMMANDS: [&[&str]; 19] = [
 fn run(command: &[&str], core: &Path, scratch: &Path) -> Run {
     let words = if command[0] == "dev" { 2 } else { 1 };
     let (names, targets) = command.split_at(words);
-    let mut arguments = [names, &[core.to_str().expect("a path")], targets].concat();
+    let cores = vec![core.to_str().expect("a path"); if command[0] == "diff" { 2 } else { 1 }];
+    let mut arguments = [names, &cores, targets].concat();
     if command == ["dev", "dump"] {
         arguments.push(scratch.to_str().expect("a path"));
     }
