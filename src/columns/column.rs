@@ -44,7 +44,7 @@ impl<T: Plain> Column<T> {
             Store::Owned(_) => part.to_vec().into(),
             Store::InFile { file, bytes } => {
                 let start = bytes.start + range.start * size_of::<T>();
-                let bytes = start..start + part.len() * size_of::<T>();
+                let bytes = start..start + size_of_val(part);
                 Self { store: Store::InFile { file: file.clone(), bytes } }
             }
         })

@@ -81,7 +81,7 @@ mod tests {
     fn beside_the_core_then_in_the_cache_or_only_where_told() {
         let core = Path::new("/none/core.1");
         let beside = "/none/core.1.exuvia-index".to_owned();
-        assert_eq!(names(&Places::new(core, None, None)), [beside.clone()]);
+        assert_eq!(names(&Places::new(core, None, None)), std::slice::from_ref(&beside));
         let both = names(&Places::new(core, None, Some(Path::new("/cache"))));
         assert_eq!(both.len(), 2);
         assert_eq!(both[0], beside);

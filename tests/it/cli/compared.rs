@@ -2,7 +2,7 @@
 
 use super::{exuvia, schema, stderr};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn core(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/cores").join(name).join("core.zst")
@@ -20,9 +20,9 @@ fn document(arguments: &[&dyn AsRef<std::ffi::OsStr>]) -> Value {
 }
 
 /// Type -> objects and bytes, as `types` counts them.
-fn counted(core: &PathBuf) -> std::collections::BTreeMap<String, (u64, u64)> {
+fn counted(core: &Path) -> std::collections::BTreeMap<String, (u64, u64)> {
     let mut counted = std::collections::BTreeMap::new();
-    for row in document(&[&"types", core, &"--limit", &"100000"])["rows"].as_array().expect("rows") {
+    for row in document(&[&"types", &core, &"--limit", &"100000"])["rows"].as_array().expect("rows") {
         let number = |key: &str| row[key].as_u64().expect("a number");
         let entry = counted.entry(row["name"].as_str().expect("a name").to_owned()).or_insert((0, 0));
         *entry = (entry.0 + number("objects"), entry.1 + number("bytes"));
@@ -67,7 +67,7 @@ fn a_core_does_not_differ_from_itself() {
 fn what_grew_in_every_step_grew_in_every_step() {
     let cores = ["3.8.18-bare", "3.10.13-bare", "3.12.1-bare"].map(core);
     let result = document(&[&"trend", &cores[0], &cores[1], &cores[2], &"--limit", &"100000"]);
-    let counted = cores.each_ref().map(counted);
+    let counted = cores.each_ref().map(|core| counted(core));
     let rows = result["types"].as_array().expect("rows");
     let bytes = |name: &String| counted.each_ref().map(|core| core.get(name).map_or(0, |row| row.1));
     let mut expected: Vec<&String> = counted[2]
