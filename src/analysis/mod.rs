@@ -24,6 +24,7 @@ mod roots;
 mod split_counts;
 mod suspects;
 mod type_groups;
+pub mod views;
 mod waste;
 
 pub use collector::{Collection, InterpreterGarbage, WhyUncollected, collect};

@@ -17,6 +17,7 @@ mod retained_commands;
 mod save_command;
 mod session;
 mod suspects_command;
+mod views_commands;
 
 use args::{Arguments, Command, CoreArgument, DevCommand, LayoutsCommand};
 use clap::{CommandFactory, Parser};
@@ -110,6 +111,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Waste(arguments) => compare_commands::waste(&arguments, &common),
         Command::Dominators(arguments) => retained_commands::dominators(&arguments, &common),
         Command::Cuts(arguments) => retained_commands::cuts(&arguments, &common),
+        Command::View(arguments) => views_commands::view(&arguments, &common),
         Command::Threads(arguments) => commands::threads(&arguments, &common),
         Command::Index(arguments) => index_command::index(&arguments, &common),
         Command::Capture(arguments) => capture_command::capture(&arguments, &common),

@@ -3,6 +3,7 @@
 //! Knows `functools.lru_cache` and `collections.deque`; refuses to judge whether a bound is sensible.
 
 use super::Runtime;
+use super::dict::DictItems;
 use super::types::WalkKind;
 use super::words::ReadField;
 use crate::corefile::Address;
@@ -25,6 +26,10 @@ pub struct CacheFigures {
     pub hits: u64,
     /// Calls that were not.
     pub misses: u64,
+    /// `currsize`; `None` where the cache is not readable.
+    pub entries: Option<u64>,
+    /// The function: `__wrapped__`.
+    pub function: Address,
 }
 
 /// The figures of the `lru_cache` wrapper at `object` (Modules/_functoolsmodule.c, `lru_cache_cache_info`); `None` for other
@@ -40,6 +45,12 @@ pub fn cache_figures(runtime: &Runtime<'_>, object: Address) -> Option<CacheFigu
         bound: bound_of(runtime, object)?,
         hits: count(l.lru_cache.hits)?,
         misses: count(l.lru_cache.misses)?,
+        entries: space
+            .field(object, l.lru_cache.cache)
+            .and_then(|cache| DictItems::read(runtime, cache))
+            .map(|cache| cache.used)
+            .ok(),
+        function: space.field(object, l.lru_cache.func).unwrap_or(0),
     })
 }
 

@@ -43,6 +43,15 @@ pub fn member_name(runtime: &Runtime<'_>, info: &TypeInfo, offset: u32) -> Optio
     })
 }
 
+/// Offset in bytes of the member `name` of the C struct behind instances of `info`; `None` where no debug information has it.
+pub fn member_offset(runtime: &Runtime<'_>, info: &TypeInfo, name: &str) -> Option<u32> {
+    let mut cache = runtime.member_names.0.lock().unwrap_or_else(PoisonError::into_inner);
+    bases(runtime, info.address).into_iter().find_map(|(type_, size)| {
+        let names = cache.entry(type_).or_insert_with(|| names_of(runtime, type_, size));
+        names.iter().filter(|(_, member)| member.as_ref() == name).map(|(&offset, _)| offset).min()
+    })
+}
+
 /// Asks for the names of the members of every type, so that they are among what the files told.
 pub fn ask_member_names(runtime: &Runtime<'_>) {
     for (_, info) in runtime.types.iter() {

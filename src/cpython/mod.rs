@@ -17,6 +17,7 @@ pub mod extracted;
 mod facts;
 mod fit;
 mod frame;
+mod futures;
 mod gc;
 mod gc_columns;
 mod gc_heaps;
@@ -56,6 +57,7 @@ mod sources;
 mod stack_ref;
 mod statics;
 mod thread_name;
+mod tracebacks;
 mod type_search;
 mod types;
 mod values;
@@ -76,8 +78,11 @@ pub use embedded::{EMBEDDED, EmbeddedTable, embedded_tables};
 pub use error::PythonError;
 pub use facts::{Facts, StaticNames};
 pub use frame::{
-    Frame, FrameLocal, StackDamage, ThreadExceptions, frame_of_object, generator_frame, thread_exceptions,
-    thread_frames,
+    Frame, FrameLocal, Generator, GeneratorState, StackDamage, ThreadExceptions, frame_of_object,
+    generator_frame, generator_state, thread_exceptions, thread_frames,
+};
+pub use futures::{
+    FutureState, TaskFacts, awaited_through, inherits, is_future, is_task, task_facts, task_name,
 };
 pub use gc::{GcList, GcState, Generation, GenerationCounters, is_listed};
 pub use gc_columns::{read_lists, write_lists};
@@ -108,6 +113,7 @@ pub use semantics::{PyVersion, Semantics, Support, type_flags};
 pub use size::{SizeRule, bytes_in_block, object_size, size_of};
 pub use slot::Slot;
 pub use thread_name::thread_name;
+pub use tracebacks::traceback_frames;
 pub use type_search::is_type;
 pub use types::{AllocationCounts, TypeId, TypeInfo, TypeTable, Walk, WalkKind};
 pub use values::{REMOVED_HASH, StrText, is_str, read_bytes, read_int, read_str, str_text, tuple_items};

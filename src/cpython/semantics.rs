@@ -183,6 +183,11 @@ pub struct Semantics {
     pub frame_cleared: i8,
     /// `gi_frame_state` values below this one mean suspended or just created.
     pub frame_executing: i8,
+    /// `gi_frame_state` of what has not begun (`FRAME_CREATED`).
+    pub frame_created: i8,
+    /// The first of the states below [`Self::frame_executing`] that mean waiting in `yield from` or `await`
+    /// (`FRAME_SUSPENDED_YIELD_FROM`); `None` where the state does not tell.
+    pub frame_yield_from: Option<i8>,
     /// A full collection takes tuples that hold nothing it could track off the youngest list before it looks for garbage,
     /// not afterwards.
     pub tuples_untracked_first: bool,
@@ -237,6 +242,17 @@ impl Semantics {
             // FRAME_EXECUTING is 0 and FRAME_CLEARED is 4.
             frame_cleared: if version.0 >= 0x030f_0000 { 5 } else { 4 },
             frame_executing: if version.0 >= 0x030f_0000 { 4 } else { 0 },
+            // The same: FRAME_SUSPENDED_YIELD_FROM came in 3.13 (gh-111354), below FRAME_EXECUTING.
+            frame_created: match version.0 {
+                0x030f_0000.. => 0,
+                0x030d_0000.. => -3,
+                _ => -2,
+            },
+            frame_yield_from: match version.0 {
+                0x030f_0000.. => Some(2),
+                0x030d_0000.. => Some(-1),
+                _ => None,
+            },
             // Python/gc.c, gc_collect_full, 3.14.0 to 3.14.4: the incremental collector, which has two spaces.
             tuples_untracked_first: layouts.gc.visited_space.is_some(),
             tagged_stack: layouts.frame.tagged.is_some(),

@@ -29,6 +29,7 @@ pub mod table;
 pub mod threads;
 pub mod trend;
 pub mod types;
+pub mod views;
 pub mod waste;
 
 pub use coverage::{Answer, AnswerState, Coverage};

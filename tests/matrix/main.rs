@@ -23,6 +23,7 @@ mod saved;
 mod sources;
 mod suspects;
 mod untold;
+mod views;
 mod waste;
 mod without;
 
@@ -83,6 +84,7 @@ fn main() {
         trials.extend(trial_of_retained(directory.clone()));
         trials.extend(trial_of_waste(directory.clone()));
         trials.extend(trial_of_suspects("live", directory.clone()));
+        trials.extend(trial_of_views(directory.clone()));
         trials.extend(trial("live", directory));
     }
     trials.extend(partial::trials(&live));
@@ -207,6 +209,17 @@ fn trial_of_suspects(kind: &str, directory: PathBuf) -> Option<Trial> {
             let core = core_in(&directory).ok_or("no core file")?;
             let oracle = Oracle::new(directory.join("oracle"));
             suspects::prove(&core, &oracle, &origin).map_err(Into::into)
+        })
+    })
+}
+
+/// The trial of what `view` decodes, for each core whose interpreter said what it sees.
+fn trial_of_views(directory: PathBuf) -> Option<Trial> {
+    let origin = Origin::of(&directory)?;
+    (origin.scenario == "service").then(|| {
+        Trial::test(format!("views::{}", name_of(&directory)), move || {
+            let oracle = Oracle::new(directory.join("oracle"));
+            views::prove(&directory.join("core"), &oracle, &search(&origin)).map_err(Into::into)
         })
     })
 }

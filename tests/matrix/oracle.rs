@@ -159,6 +159,11 @@ impl Oracle {
         self.json("json")
     }
 
+    /// What the program itself noted.
+    pub fn notes(&self) -> serde_json::Value {
+        self.json::<serde_json::Value>("json")["notes"].clone()
+    }
+
     /// What the interpreter counted of waste; of the scenario `waste` only.
     pub fn counted(&self) -> Counted {
         #[derive(Deserialize)]

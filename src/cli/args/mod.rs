@@ -3,10 +3,12 @@
 mod compare;
 mod retained;
 mod suspects;
+mod view;
 
 pub use compare::{DiffArguments, TrendArguments, WasteArguments};
 pub use retained::DominatorsArguments;
 pub use suspects::SuspectsArguments;
+pub use view::{ViewArguments, ViewChoice};
 
 use crate::report::types::TypeSort;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -192,6 +194,10 @@ pub enum Command {
     /// What could be saved: equal values, empty and oversized containers, attributes without slots
     #[command(after_help = "Example:\n  exuvia waste core.4242")]
     Waste(WasteArguments),
+
+    /// Tasks, generators, caches, exceptions: what they say of themselves, and who keeps them
+    #[command(after_help = "Examples:\n  exuvia view\n  exuvia view tasks core.4242")]
+    View(ViewArguments),
 
     /// Work out what the next commands need, and keep it beside the core
     #[command(

@@ -3,8 +3,10 @@
 //! Knows `_PyInterpreterFrame`, the frame object that stood in its place up to 3.10, and which frames Python shows;
 //! refuses to know what objects they hold and who else holds those. Shows what `sys._current_frames()` and `f_back` would, with `f_locals` as it would have been.
 
+mod suspended;
 mod variables;
 
+pub use suspended::{Generator, GeneratorState, generator_state};
 pub use variables::{Variables, filled};
 
 use super::lines::line_of;

@@ -1,5 +1,6 @@
 //! Every command's way through the library, from an opened core to the text and the document, on whatever it leads to.
 
+use crate::analysis::views::{Keepers, caches, exceptions, generators, tasks};
 use crate::analysis::{
     Collection, Direction, DominatorLimits, Heap, Holders, InstanceFilter, PathsLimits, Reached, Retention,
     Roots, Selection, Snapshot, Suspects, Thresholds, TypeGrouping, TypeGroups, WasteLimits, best_cuts,
@@ -28,6 +29,10 @@ use crate::report::suspects::SuspectsReport;
 use crate::report::threads::{ThreadOptions, ThreadsReport};
 use crate::report::trend::TrendReport;
 use crate::report::types::{TypeOptions, TypeSelection, TypeSort, TypesReport};
+use crate::report::views::caches::CachesReport;
+use crate::report::views::exceptions::ExceptionsReport;
+use crate::report::views::generators::GeneratorsReport;
+use crate::report::views::tasks::TasksReport;
 use crate::report::waste::WasteReport;
 use crate::report::{CoreIdentity, Coverage, Envelope, Page, Report};
 use std::hint::black_box;
@@ -171,6 +176,7 @@ fn held(whole: &Whole<'_, '_>, told: &Told, chosen: &[Address], threads: &Thread
         let rows = dominator_rows(heap, reached, Some(&within), limits);
         told.written(&DominatorsReport::new(objects, Some(String::new()), limits.depth, &rows));
     }
+    viewed(heap, reached, told);
     retained_by_suspects(heap, &roots, &retention, &mut found);
     told.written(&SuspectsReport::new(objects, &found, Vec::new(), LIMIT));
     let limits = WasteLimits { groups: LIMIT, held: LIMIT, within: None };
@@ -201,6 +207,15 @@ fn grown(
     told.written(&DiffReport::new(compared(), compared(), &other, LIMIT));
     let cores = vec![compared(), compared()];
     told.written(&TrendReport::new(cores, &trend(&[nothing, snapshot]), LIMIT));
+}
+
+/// `view`, of everything there is to look at.
+fn viewed(heap: Heap<'_, '_>, reached: Reached<'_>, told: &Told) {
+    let keepers = &mut Keepers::new(heap, reached);
+    told.written(&TasksReport::new(keepers, tasks(heap), Values::Shown, LIMIT));
+    told.written(&GeneratorsReport::new(keepers, generators(heap), LIMIT));
+    told.written(&CachesReport::new(keepers, caches(heap), LIMIT));
+    told.written(&ExceptionsReport::new(keepers, exceptions(heap), LIMIT));
 }
 
 /// `objects` of an object's type, `referrers`, `referents` and `paths` of the object.

@@ -75,14 +75,21 @@ fn every_command_answers_with_the_document_that_is_described() {
             &["suspects"],
             &["waste"],
             &["waste", "--values"],
+            &["view tasks", "--values"],
+            &["view generators"],
+            &["view caches"],
+            &["view exceptions"],
         ] {
             let (command, rest) = arguments.split_first().expect("a command");
-            let mut line: Vec<&dyn AsRef<std::ffi::OsStr>> = vec![command, &core, &"--json"];
+            let words: Vec<&str> = command.split(' ').collect();
+            let mut line: Vec<&dyn AsRef<std::ffi::OsStr>> = Vec::new();
+            line.extend(words.iter().map(|word| word as &dyn AsRef<std::ffi::OsStr>));
+            line.extend([&core as &dyn AsRef<std::ffi::OsStr>, &"--json"]);
             line.extend(rest.iter().map(|argument| argument as &dyn AsRef<std::ffi::OsStr>));
             let output = exuvia(&line);
             assert!(output.status.success(), "{} {arguments:?}: {}", core.display(), stderr(&output));
             let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-            assert_eq!(document["command"], *command);
+            assert_eq!(document["command"], words[0]);
             let wrong = schema::differences(command, &[document], false);
             assert_eq!(wrong, Vec::<String>::new(), "{} {arguments:?}", core.display());
         }

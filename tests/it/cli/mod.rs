@@ -9,6 +9,7 @@ mod fixtures;
 mod index;
 mod samples;
 mod schema;
+mod view_samples;
 
 use std::ffi::OsStr;
 use std::process::{Command, Output};

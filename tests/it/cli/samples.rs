@@ -1,5 +1,6 @@
 //! One document of each command with everything in it: no value missing, no list empty.
 
+use super::view_samples;
 use exuvia::report::captured::CapturedReport;
 use exuvia::report::coverage::{
     Answer, AnswerState, BrokenList, CensusCoverage, Coverage, CutOff, DamagedInput, MemoryCoverage,
@@ -58,6 +59,10 @@ pub fn documents() -> Vec<(&'static str, Value)> {
         ("waste", document(&waste())),
         ("diff", document(&diff())),
         ("trend", document(&trend())),
+        ("view tasks", document(&view_samples::tasks())),
+        ("view generators", document(&view_samples::generators())),
+        ("view caches", document(&view_samples::caches())),
+        ("view exceptions", document(&view_samples::exceptions())),
         ("index", document(&IndexReport::new(Path::new("core.exuvia-index"), 1, 1, 1))),
         ("capture", document(&captured())),
         ("save", document(&saved())),
@@ -689,6 +694,10 @@ fn pages(width: usize) -> Vec<(&'static str, String)> {
         page(&waste(), width),
         page(&diff(), width),
         page(&trend(), width),
+        page(&view_samples::tasks(), width),
+        page(&view_samples::generators(), width),
+        page(&view_samples::caches(), width),
+        page(&view_samples::exceptions(), width),
     ]
 }
 

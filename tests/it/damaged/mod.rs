@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Every command, on a target that most heaps have.
-const COMMANDS: [&[&str]; 20] = [
+const COMMANDS: [&[&str]; 24] = [
     &["overview"],
     &["info", "--show-layouts"],
     &["types"],
@@ -32,13 +32,17 @@ const COMMANDS: [&[&str]; 20] = [
     &["suspects"],
     &["waste", "--values"],
     &["diff"],
+    &["view", "tasks", "--values"],
+    &["view", "generators"],
+    &["view", "caches"],
+    &["view", "exceptions"],
     &["dev", "layouts"],
     &["dev", "dump"],
 ];
 
 /// Runs a command on a core; `scratch` is where `dev dump` may write.
 fn run(command: &[&str], core: &Path, scratch: &Path) -> Run {
-    let words = if command[0] == "dev" { 2 } else { 1 };
+    let words = if ["dev", "view"].contains(&command[0]) { 2 } else { 1 };
     let (names, targets) = command.split_at(words);
     let cores = vec![core.to_str().expect("a path"); if command[0] == "diff" { 2 } else { 1 }];
     let mut arguments = [names, &cores, targets].concat();

@@ -1,0 +1,33 @@
+//! Arguments of `view`.
+
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+/// `view`.
+#[derive(Debug, Args)]
+pub struct ViewArguments {
+    /// What to look at; without it, what there is to look at is listed
+    #[arg(value_name = "VIEW", value_enum, requires = "core")]
+    pub view: Option<ViewChoice>,
+
+    /// Core file, plain or compressed (zstd, lz4, gzip, xz); `-` reads standard input
+    #[arg(value_name = "CORE")]
+    pub core: Option<PathBuf>,
+
+    /// Show the names that the program gave to tasks; they may be secrets
+    #[arg(long)]
+    pub values: bool,
+}
+
+/// A view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ViewChoice {
+    /// Tasks of asyncio: coroutine, state, what they await, and who holds those that have ended
+    Tasks,
+    /// Generators, coroutines and async generators by function, state and line
+    Generators,
+    /// Functions with an lru_cache: results, bound, hits and misses
+    Caches,
+    /// Exceptions that are alive, and the frames that their tracebacks keep
+    Exceptions,
+}

@@ -1,0 +1,112 @@
+//! `view` says what the interpreter says: `fixtures/programs/seen.py` over the heap of `service.py`.
+
+use crate::oracle::Oracle;
+use exuvia::analysis::views::{caches, exceptions, generators, tasks};
+use exuvia::analysis::{Heap, python_name};
+use exuvia::corefile::{Inputs, SearchOptions};
+use exuvia::cpython::{Bound, FutureState, GeneratorState, Runtime, task_name};
+use exuvia::heap::{ObjectId, build_graph, census};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Rows by the id that they begin with.
+type Rows = BTreeMap<u64, Value>;
+
+/// Compares all views, object by object.
+pub fn prove(core: &Path, oracle: &Oracle, options: &SearchOptions) -> Result<(), String> {
+    let inputs = Inputs::open(core, options).map_err(|error| error.to_string())?;
+    let mut runtime = Runtime::open(&inputs, None).map_err(|error| error.to_string())?;
+    let census = census(&mut runtime).map_err(|error| error.to_string())?;
+    let graph = build_graph(&runtime, &census.objects).map_err(|error| error.to_string())?;
+    let heap = Heap { runtime: &runtime, objects: &census.objects, graph: &graph };
+    let seen = oracle.notes()["seen"].clone();
+    let answers = [
+        ("tasks", seen_tasks(heap)),
+        ("generators", seen_generators(heap)),
+        ("caches", seen_caches(heap)),
+        ("exceptions", seen_exceptions(heap)),
+    ];
+    let wrong: Vec<String> =
+        answers.iter().flat_map(|(view, ours)| differences(view, ours, &by_id(&seen[view]))).collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+}
+
+fn by_id(rows: &Value) -> Rows {
+    let rows = rows.as_array().into_iter().flatten();
+    rows.filter_map(|row| Some((row[0].as_u64()?, row.clone()))).collect()
+}
+
+/// Rows that differ: everything that either has, but for values that the interpreter cannot tell.
+fn differences(view: &str, ours: &[Value], theirs: &Rows) -> Vec<String> {
+    let ours = by_id(&Value::Array(ours.to_vec()));
+    let mut wrong = Vec::new();
+    if theirs.is_empty() {
+        wrong.push(format!("{view}: the interpreter has none"));
+    }
+    for id in ours.keys().chain(theirs.keys().filter(|id| !ours.contains_key(*id))) {
+        let (mut one, other) = (ours.get(id).cloned(), theirs.get(id));
+        // `inspect` tells the state of async generators since 3.12.
+        if let (Some(one), Some(Value::Null)) = (&mut one, other.and_then(|row| row.get(1))) {
+            one[1] = Value::Null;
+        }
+        if one.as_ref() != other {
+            wrong.push(format!("{view}: {one:?}, the interpreter says {other:?}"));
+        }
+    }
+    wrong
+}
+
+fn at(heap: Heap<'_, '_>, id: ObjectId) -> u64 {
+    heap.objects.address(id)
+}
+
+fn seen_tasks(heap: Heap<'_, '_>) -> Vec<Value> {
+    let state = |state| match state {
+        Some(FutureState::Pending) => "pending",
+        Some(FutureState::Finished) => "finished",
+        Some(FutureState::Cancelled) => "cancelled",
+        Some(FutureState::Ended) => "ended",
+        None => "unknown",
+    };
+    let row = |task: &exuvia::analysis::views::Task| {
+        let chain: Vec<u64> = task.awaits.iter().map(|step| step.object).collect();
+        let name = task.name.and_then(|name| task_name(heap.runtime, name, usize::MAX));
+        let exception = task.exception.as_deref().map(|name| name.rsplit('.').next());
+        json!([at(heap, task.id), state(task.state), task.coroutine, chain, task.waits_for, exception, name])
+    };
+    tasks(heap).iter().map(row).collect()
+}
+
+fn seen_generators(heap: Heap<'_, '_>) -> Vec<Value> {
+    let state = |state| match state {
+        GeneratorState::Created => "created",
+        GeneratorState::Suspended => "suspended",
+        GeneratorState::Running => "running",
+        GeneratorState::Closed => "closed",
+    };
+    let row = |one: &exuvia::analysis::views::GeneratorView| {
+        json!([at(heap, one.id), state(one.state), one.function, one.file, one.line, one.awaits])
+    };
+    generators(heap).iter().map(row).collect()
+}
+
+fn seen_caches(heap: Heap<'_, '_>) -> Vec<Value> {
+    let row = |cache: &exuvia::analysis::views::CachedFunction| {
+        let info = cache.info;
+        let maxsize = match info.bound {
+            Bound::Unbounded => None,
+            Bound::Entries(entries) => Some(entries),
+        };
+        json!([at(heap, cache.id), info.hits, info.misses, maxsize, info.entries, cache.function])
+    };
+    caches(heap).iter().map(row).collect()
+}
+
+fn seen_exceptions(heap: Heap<'_, '_>) -> Vec<Value> {
+    let row = |exception: &exuvia::analysis::views::KeptException| {
+        let name = python_name(&heap.type_of(exception.id).name);
+        json!([at(heap, exception.id), name, exception.frames, exception.context.map(|id| at(heap, id))])
+    };
+    exceptions(heap).iter().map(row).collect()
+}
