@@ -6,7 +6,7 @@ use super::{HolderSize, Placed, Snapshot, TypeSize};
 use crate::analysis::SuspectKind;
 use std::cmp::{Ordering, Reverse};
 
-/// Holders among which the ones that explain others are looked for.
+/// Holders at each end of the list among which the ones that explain others are looked for.
 pub(super) const MOST_COMPARED: usize = 1000;
 
 /// Objects and their size.
@@ -173,21 +173,31 @@ fn holder_changes(before: &[HolderSize], after: &[HolderSize]) -> Vec<Change> {
     changes
 }
 
-/// Leaves out those whose change is nearly all that of one below them: `app.BUS` where `app.BUS.listeners` grew.
+/// Leaves out those whose change is nearly all that of one below them: `app.BUS` where `app.BUS.listeners` grew. Looked for
+/// among the largest changes of both signs.
 fn unexplained(changes: Vec<Change>) -> Vec<Change> {
-    let is_below =
-        |path: &str, above: &str| path.strip_prefix(above).is_some_and(|rest| rest.starts_with(['.', '[']));
+    let is_large = |place: usize| place < MOST_COMPARED || changes.len() - place <= MOST_COMPARED;
+    let large = || changes.iter().enumerate().filter(|&(place, _)| is_large(place)).map(|(_, change)| change);
     let explains = |below: &Change, above: &Change| {
         let (part, whole) = (below.growth(), above.growth());
-        is_below(&below.path, &above.path)
-            && (part > 0) == (whole > 0)
-            && part.unsigned_abs() * 5 >= whole.unsigned_abs() * 4
+        (part > 0) == (whole > 0) && is_below(&below.path, &above.path) && is_most(part, whole)
     };
-    let compared = changes.len().min(MOST_COMPARED);
-    let (first, _) = changes.split_at(compared);
-    let kept: Vec<bool> =
-        changes.iter().map(|change| !first.iter().any(|other| explains(other, change))).collect();
+    let kept: Vec<bool> = changes
+        .iter()
+        .enumerate()
+        .map(|(place, change)| !is_large(place) || !large().any(|other| explains(other, change)))
+        .collect();
     changes.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|(change, _)| change).collect()
+}
+
+/// Whether a path goes on where another ends.
+pub(super) fn is_below(path: &str, above: &str) -> bool {
+    path.strip_prefix(above).is_some_and(|rest| rest.starts_with(['.', '[']))
+}
+
+/// Whether a part explains the whole: four fifths of it do.
+pub(super) fn is_most(part: i128, whole: i128) -> bool {
+    part.unsigned_abs().saturating_mul(5) >= whole.unsigned_abs().saturating_mul(4)
 }
 
 /// Matches objects by address and type, and notes with each type what is new and what is gone. An object that was freed and

@@ -2,6 +2,7 @@
 //!
 //! Knows order; refuses to know times.
 
+use super::diff::{MOST_COMPARED, is_below, is_most};
 use super::{Snapshot, SuspectKind};
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
@@ -88,20 +89,21 @@ fn grown(all: FxHashMap<&str, Series>) -> Vec<Series> {
     found
 }
 
-/// Leaves out holders whose growth is nearly all that of one below them.
+/// Leaves out holders whose growth is nearly all that of one below them, as far as both are among those that grew most.
 fn unexplained(found: Vec<Series>) -> Vec<Series> {
-    let is_below =
-        |path: &str, above: &str| path.strip_prefix(above).is_some_and(|rest| rest.starts_with(['.', '[']));
-    let explained: Vec<bool> = found
-        .iter()
-        .map(|above| {
-            found.iter().take(super::diff::MOST_COMPARED).any(|below| {
-                is_below(&below.name, &above.name)
-                    && u128::from(below.growth()) * 5 >= u128::from(above.growth()) * 4
-            })
-        })
-        .collect();
-    found.into_iter().zip(explained).filter(|(_, explained)| !explained).map(|(series, _)| series).collect()
+    let (large, _) = found.split_at(found.len().min(MOST_COMPARED));
+    let explains = |below: &Series, above: &Series| {
+        is_below(&below.name, &above.name) && is_most(i128::from(below.growth()), i128::from(above.growth()))
+    };
+    let is_explained = |above: &Series| large.iter().any(|below| explains(below, above));
+    let explained: Vec<bool> = large.iter().map(is_explained).collect();
+    let rest = std::iter::repeat(false);
+    found
+        .into_iter()
+        .zip(explained.into_iter().chain(rest))
+        .filter(|(_, gone)| !gone)
+        .map(|(row, _)| row)
+        .collect()
 }
 
 #[cfg(test)]

@@ -64,6 +64,26 @@ fn a_core_does_not_differ_from_itself() {
 }
 
 #[test]
+fn a_saved_heap_does_not_differ_from_its_core_redacted_or_not() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let whole = core("3.13.0-bare");
+    for (name, redaction) in [("saved", None), ("redacted", Some("--redact"))] {
+        let saved = folder.path().join(name);
+        let mut line: Vec<&dyn AsRef<std::ffi::OsStr>> =
+            vec![&"save", &whole, &"-o", &saved, &"--level", &"1"];
+        line.extend(redaction.iter().map(|option| option as &dyn AsRef<std::ffi::OsStr>));
+        let output = exuvia(&line);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let result = document(&[&"diff", &whole, &saved]);
+        assert_eq!(result["matched_by"], "address", "{name}");
+        for key in ["types_total", "growth_bytes", "growth_objects"] {
+            assert_eq!(result[key], 0, "{name}: {key}");
+        }
+        assert_eq!(result["before"]["written"], result["after"]["written"], "{name}");
+    }
+}
+
+#[test]
 fn what_grew_in_every_step_grew_in_every_step() {
     let cores = ["3.8.18-bare", "3.10.13-bare", "3.12.1-bare"].map(core);
     let result = document(&[&"trend", &cores[0], &cores[1], &cores[2], &"--limit", &"100000"]);
