@@ -6,6 +6,7 @@ mod capture;
 mod compared;
 mod compressed;
 mod fixtures;
+mod growth_samples;
 mod index;
 mod samples;
 mod schema;

@@ -1,5 +1,6 @@
 //! One document of each command with everything in it: no value missing, no list empty.
 
+use super::growth_samples;
 use super::view_samples;
 use exuvia::report::captured::CapturedReport;
 use exuvia::report::coverage::{
@@ -8,9 +9,7 @@ use exuvia::report::coverage::{
 };
 use exuvia::report::cuts::{CutLine, CutsReport};
 use exuvia::report::cycles::{CyclesReport, EdgeLine, GroupLine, InterpreterLine, StepLine, TypeCount};
-use exuvia::report::diff::{DiffReport, HolderChangeRow, MatchedRow, TypeChangeRow};
 use exuvia::report::dominators::{DominatorLine, DominatorsReport};
-use exuvia::report::growth::ComparedCore;
 use exuvia::report::header::ObjectHeader;
 use exuvia::report::index::IndexReport;
 use exuvia::report::info::{
@@ -32,9 +31,7 @@ use exuvia::report::suspects::{
     Amount, ConditionRow, LeastRow, LeastRows, MostlyRow, SuspectRow, SuspectsReport,
 };
 use exuvia::report::threads::{ExceptionLine, FrameRow, LocalRow, OtherThread, PythonThread, ThreadsReport};
-use exuvia::report::trend::{SeriesRow, TrendReport};
 use exuvia::report::types::{CountsRow, Rest, TypeRow, TypeSelection, TypesReport};
-use exuvia::report::waste::{GroupRow, HolderRow, WasteReport, WasteRow};
 use exuvia::report::{CoreIdentity, Envelope, Hex, Page, Report, Signal};
 use serde_json::Value;
 use std::path::Path;
@@ -56,9 +53,9 @@ pub fn documents() -> Vec<(&'static str, Value)> {
         ("cuts", document(&cuts())),
         ("cycles", document(&cycles())),
         ("suspects", document(&suspects())),
-        ("waste", document(&waste())),
-        ("diff", document(&diff())),
-        ("trend", document(&trend())),
+        ("waste", document(&growth_samples::waste())),
+        ("diff", document(&growth_samples::diff())),
+        ("trend", document(&growth_samples::trend())),
         ("view tasks", document(&view_samples::tasks())),
         ("view generators", document(&view_samples::generators())),
         ("view caches", document(&view_samples::caches())),
@@ -565,112 +562,6 @@ fn suspects() -> SuspectsReport {
     }
 }
 
-fn compared() -> ComparedCore {
-    ComparedCore {
-        path: text("core\x1b"),
-        pid: Some(1),
-        python: Some(text("3.12.1")),
-        written: Some(1),
-        objects: 1,
-        bytes: 1,
-        garbage_bytes: 1,
-        bounded: true,
-    }
-}
-
-fn diff() -> DiffReport {
-    let matched = Some(MatchedRow { new_objects: 1, new_bytes: 1, gone_objects: 1, gone_bytes: 1 });
-    let types = vec![TypeChangeRow {
-        type_name: text("app.Entry\x1b"),
-        growth_bytes: -1,
-        objects_before: 1,
-        objects_after: 1,
-        bytes_before: 2,
-        bytes_after: 1,
-        matched,
-    }];
-    let holders = vec![HolderChangeRow {
-        path: text("app.CACHE\x1b"),
-        type_name: text("dict"),
-        change: "grown",
-        growth_bytes: 1,
-        bytes_before: Some(1),
-        bytes_after: Some(2),
-        entries_before: Some(1),
-        entries_after: Some(2),
-        suspect: Some("container"),
-    }];
-    DiffReport {
-        before: compared(),
-        after: compared(),
-        matched_by: "address",
-        growth_bytes: 0,
-        growth_objects: 0,
-        matched,
-        types_total: 2,
-        types,
-        holders_total: 2,
-        suspects_total: 2,
-        suspects: holders.clone(),
-        holders,
-    }
-}
-
-fn trend() -> TrendReport {
-    let rows = vec![SeriesRow {
-        name: text("app.CACHE\x1b"),
-        type_name: text("dict"),
-        growth_bytes: 1,
-        bytes_per_hour: Some(3600),
-        bytes: vec![1, 2],
-        counts: vec![1, 2],
-        suspect: Some("container"),
-    }];
-    TrendReport {
-        cores: vec![compared(), compared()],
-        seconds: Some(1),
-        bytes_per_hour: Some(0),
-        types_total: 2,
-        types: rows.clone(),
-        holders_total: 2,
-        holders: rows,
-    }
-}
-
-fn waste() -> WasteReport {
-    let row = WasteRow {
-        kind: "duplicates",
-        type_name: text("str"),
-        objects: 2,
-        distinct: Some(1),
-        names: Some(1),
-        bytes: 1,
-        share_permille: 1000,
-        sampled: 2,
-        holders: vec![HolderRow { type_name: text("dict"), label: text("['k\x1b']"), references: 2 }],
-        examples: vec![Hex(1)],
-        remedy: "sys.intern()",
-    };
-    let group = GroupRow {
-        type_name: "str",
-        copies: 3,
-        bytes: 1,
-        length: Some(1),
-        value: Some(text("'x\x1b'")),
-        example: Hex(1),
-    };
-    WasteReport {
-        heap_bytes: 1,
-        values: true,
-        compared: false,
-        unread_values: 1,
-        findings_total: 2,
-        findings: vec![row],
-        groups_total: 2,
-        groups: vec![group],
-    }
-}
-
 fn pages(width: usize) -> Vec<(&'static str, String)> {
     fn page<R: Report>(report: &R, width: usize) -> (&'static str, String) {
         let mut page = Page::new(width, false);
@@ -691,9 +582,9 @@ fn pages(width: usize) -> Vec<(&'static str, String)> {
         page(&cuts(), width),
         page(&cycles(), width),
         page(&suspects(), width),
-        page(&waste(), width),
-        page(&diff(), width),
-        page(&trend(), width),
+        page(&growth_samples::waste(), width),
+        page(&growth_samples::diff(), width),
+        page(&growth_samples::trend(), width),
         page(&view_samples::tasks(), width),
         page(&view_samples::generators(), width),
         page(&view_samples::caches(), width),
