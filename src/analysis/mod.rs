@@ -21,6 +21,7 @@ mod referrers;
 mod retained_types;
 mod retention;
 mod roots;
+mod shallow;
 mod split_counts;
 mod suspects;
 mod type_groups;
@@ -45,6 +46,7 @@ pub use referrers::{Direction, ReferenceCount, ReferenceRow, ReferencesAnswer, r
 pub use retained_types::retained_by_types;
 pub use retention::Retention;
 pub use roots::{Root, Roots};
+pub use shallow::owned_besides;
 pub use suspects::{
     Confidence, Evidence, Least, Mostly, Remedy, Suspect, SuspectKind, Suspects, Thresholds, read_all_bounds,
     retained_by_suspects, suspects,

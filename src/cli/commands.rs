@@ -7,7 +7,9 @@ use super::args::{
 use super::output::{print, print_report};
 use super::session::{Opened, Session};
 use super::{dump, glob, retained_commands};
-use crate::analysis::{InstanceFilter, Selection, TypeGrouping, TypeGroups, histogram, instances};
+use crate::analysis::{
+    InstanceFilter, Selection, TypeGrouping, TypeGroups, histogram, instances, owned_besides,
+};
 use crate::cpython::{Outline, Runtime, Values};
 use crate::query;
 use crate::report::info::InfoReport;
@@ -16,7 +18,7 @@ use crate::report::outline::OutlineReport;
 use crate::report::overview::{OverviewParts, OverviewReport};
 use crate::report::show::{ShowOptions, ShowReport};
 use crate::report::threads::{ThreadOptions, ThreadsReport};
-use crate::report::types::{TypeOptions, TypeSelection, TypeSort, TypesReport, generation_name};
+use crate::report::types::{Measured, TypeOptions, TypeSelection, TypeSort, TypesReport, generation_name};
 use crate::report::{CoreIdentity, Coverage, short_type_name};
 use anyhow::Context;
 use std::path::Path;
@@ -53,7 +55,14 @@ pub fn overview(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()>
     let parts = OverviewParts {
         census: &census,
         references: graph.forward.edges(),
-        types: TypesReport::new(&session.runtime, &histogram, TypeSelection::default(), types, &groups, None),
+        types: TypesReport::new(
+            &session.runtime,
+            &histogram,
+            TypeSelection::default(),
+            types,
+            &groups,
+            Measured::default(),
+        ),
         garbage: &garbage,
         suspects: &suspects,
         threads: &ThreadsReport::new(session.inputs, &session.runtime, threads),
@@ -128,9 +137,11 @@ pub fn types(arguments: &TypesArguments, common: &Common) -> anyhow::Result<()> 
         true => Some(retained_commands::retained_types(&mut session, &census, &groups)?),
         false => None,
     };
+    // What is retained is a sum of sizes, and known without the objects' memory where there is an index.
+    let besides = (!arguments.retained).then(|| owned_besides(&session.runtime, &census.objects, &selection));
+    let measured = Measured { retained: retained.as_deref(), besides: besides.as_deref() };
     let options = TypeOptions { sort: type_order(arguments)?, limit: common.limit.unwrap_or(TYPES_LIMIT) };
-    let report =
-        TypesReport::new(&session.runtime, &histogram, described, options, &groups, retained.as_deref());
+    let report = TypesReport::new(&session.runtime, &histogram, described, options, &groups, measured);
     session.finish(&report, common)
 }
 

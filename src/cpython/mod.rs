@@ -5,6 +5,7 @@
 //! is decided in [`semantics`], the only file here that compares versions.
 
 mod attributes;
+mod beside;
 mod blocks;
 mod bounds;
 mod choice;
@@ -66,6 +67,7 @@ mod views;
 mod words;
 
 pub use attributes::{AttributeName, Lookup, class_namespaces, get_attribute, instance_attributes, lookup};
+pub use beside::Beside;
 pub use blocks::{
     AllocatorFigures, AllocatorKind, Area, Contents, LiveBlocks, PADDING, PaddedBlock, Region, Regions,
     for_each_area, regions,

@@ -55,6 +55,8 @@ enum When<P> {
     NotZero(P),
     /// None of these bits is set.
     Clear(P, u64),
+    /// It has this value.
+    Is(P, u64),
     /// The pointer does not lead to the array that the struct itself holds.
     Outside {
         pointer: P,
@@ -87,7 +89,7 @@ enum Amount<P, B> {
 
 use Amount::{CString, Fixed, Object, OneMore, Product, Records, Times};
 use Bytes::{Are, Beyond, SizeOf};
-use When::{Always, Clear, NotZero, Outside, Unshared};
+use When::{Always, Clear, Is, NotZero, Outside, Unshared};
 
 type Line = (When<Path>, Amount<Path, Bytes>);
 type Term = (When<Place>, Amount<Place, u64>);
@@ -207,6 +209,34 @@ const FORMULAS: &[Formula] = &[
     },
 ];
 
+/// What types of Modules/ own that no `__sizeof__` counts, 3.8 to 3.15, by the `tp_name` of the type that has the struct. A line
+/// with a member that a release does not have says nothing of it.
+const UNCOUNTED: &[Formula] = &[
+    // Modules/mmapmodule.c: memory of no file.
+    plain("mmap.mmap", &[(Is(&["mmap_object.fd"], NO_FILE), Times(&["mmap_object.size"], Are(1)))]),
+    // Modules/_io/stringio.c: its text once it was read or sought in, and before that (3.11) what was written so far.
+    plain(
+        "_io.StringIO",
+        &[
+            (NotZero(&["stringio.buf"]), Times(&["stringio.buf_size"], Are(4))),
+            (Always, Object(&["stringio.writer.buffer"])),
+        ],
+    ),
+    // Modules/_ctypes/_ctypes.c, `PyCData_MallocBuffer`: 1 is the flag of a buffer of its own.
+    plain(
+        "_ctypes._CData",
+        &[(
+            Outside { pointer: &["CDataObject.b_ptr"], own: &["CDataObject.b_value"] },
+            Product(&["CDataObject.b_size"], &["CDataObject.b_needsfree"]),
+        )],
+    ),
+    // Modules/_queuemodule.c, 3.13 and 3.14.
+    plain("_queue.SimpleQueue", &[(Always, Times(&["simplequeueobject.buf.items_cap"], WORD))]),
+];
+
+/// -1 as a C int.
+const NO_FILE: u64 = 0xffff_ffff;
+
 /// Where a member of an object lies.
 #[derive(Clone, Copy, Debug)]
 struct Place {
@@ -245,7 +275,7 @@ fn asked(line: &Line) -> (Vec<Path>, Vec<&'static str>) {
     let (when, amount) = line;
     let mut paths = match *when {
         Always => vec![],
-        NotZero(path) | Clear(path, _) => vec![path],
+        NotZero(path) | Clear(path, _) | Is(path, _) => vec![path],
         Unshared { pointer, shared } => shared.into_iter().chain([pointer]).collect(),
         Outside { pointer, own } => vec![pointer, own],
     };
@@ -294,6 +324,18 @@ impl ModuleSize {
         let mut names = Names { resolver: Resolver::new(sources), start };
         let terms = formula.lines.iter().map(|line| names.term(line)).collect::<Option<_>>()?;
         Some(Self { base: formula.base, terms, answers: names.resolver.resolved().to_vec() })
+    }
+
+    /// What the type named `tp_name` owns that no `__sizeof__` counts; `function` is any in the module that has its struct.
+    /// Debug information alone tells: nothing of this is in layout tables.
+    pub fn beside(runtime: &Runtime<'_>, tp_name: &str, function: Address) -> Option<Self> {
+        let formula = UNCOUNTED.iter().find(|formula| formula.type_name == tp_name)?;
+        let module = runtime.binaries.containing(function)?;
+        let name = runtime.binaries.module(module)?.name();
+        let dwarf = DwarfSource::new(runtime.binaries.types(module).ok()?, name);
+        let mut names = Names { resolver: Resolver::new(vec![&dwarf]), start: 0 };
+        let terms: Box<[Term]> = formula.lines.iter().filter_map(|line| names.term(line)).collect();
+        (!terms.is_empty()).then_some(Self { base: formula.base, terms, answers: Vec::new() })
     }
 
     /// What the terms add to the base for the object at `object`, in bytes.
@@ -347,6 +389,7 @@ impl Names<'_> {
             Always => Always,
             NotZero(path) => NotZero(self.place(path)?),
             Clear(path, mask) => Clear(self.place(path)?, mask),
+            Is(path, value) => Is(self.place(path)?, value),
             Outside { pointer, own } => Outside { pointer: self.place(pointer)?, own: self.place(own)? },
             Unshared { pointer, shared } => {
                 Unshared { pointer: self.place(pointer)?, shared: shared.and_then(|flag| self.place(flag)) }
@@ -390,6 +433,7 @@ impl When<Place> {
             Always => true,
             NotZero(place) => place.read(runtime, object)? != 0,
             Clear(place, mask) => place.read(runtime, object)? & mask == 0,
+            Is(place, value) => place.read(runtime, object)? == *value,
             Outside { pointer, own } => {
                 let array =
                     own.holder(runtime, object)?.map(|at| at.wrapping_add(u64::from(own.field.offset)));
@@ -442,7 +486,9 @@ mod tests {
     /// A path that `Names` cannot take apart would silently turn sizes into bounds.
     #[test]
     fn every_path_names_a_member_or_one_behind_a_pointer() {
-        for path in FORMULAS.iter().flat_map(|formula| formula.lines).flat_map(|line| asked(line).0) {
+        for path in
+            FORMULAS.iter().chain(UNCOUNTED).flat_map(|formula| formula.lines).flat_map(|line| asked(line).0)
+        {
             assert!(matches!(path.len(), 1 | 2), "{path:?}");
             for step in path {
                 assert!(
@@ -455,7 +501,12 @@ mod tests {
 
     #[test]
     fn a_type_has_one_formula() {
-        let mut names: Vec<_> = FORMULAS.iter().map(|formula| formula.type_name).collect();
+        let mut names: Vec<_> = FORMULAS
+            .iter()
+            .chain(UNCOUNTED)
+            .filter(|formula| formula.type_name != "_queue.SimpleQueue")
+            .map(|formula| formula.type_name)
+            .collect();
         names.sort_unstable();
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
     }

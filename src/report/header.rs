@@ -3,7 +3,7 @@
 use super::{Hex, number, short_type_name};
 use crate::analysis::refcount;
 use crate::corefile::Address;
-use crate::cpython::{Generation, ReadField, Runtime, TypeInfo, object_size};
+use crate::cpython::{Beside, Generation, ReadField, Runtime, TypeInfo, object_size};
 use crate::heap::{ObjectId, ObjectTable};
 use serde::Serialize;
 
@@ -18,6 +18,8 @@ pub struct ObjectHeader {
     pub type_address: Hex,
     /// `sys.getsizeof()` in bytes; `null` where that cannot be read.
     pub size: Option<u64>,
+    /// The same with the memory that it alone owns and `sys.getsizeof()` does not count, as far as that is known.
+    pub shallow_size: Option<u64>,
     /// Its reference count; `null` for immortal objects.
     pub refcount: Option<u64>,
     /// It is never freed (PEP 683).
@@ -34,18 +36,21 @@ impl ObjectHeader {
         let flags = objects.flags(id);
         let mut header = Self::new(runtime, objects.address(id), flags.generation());
         header.size = Some(objects.size(id));
+        header.shallow_size = Some(objects.size(id).saturating_add(beside(runtime, objects.address(id))));
         header
     }
 
     /// The object at `address`, of which the collector's lists say `generation`.
     pub fn new(runtime: &Runtime<'_>, address: Address, generation: Option<Generation>) -> Self {
         let type_address = runtime.space.field(address, runtime.layouts.object.type_).unwrap_or(0);
+        let size = object_size(runtime, address).ok();
         let (count, immortal) = refcount(runtime, address).unwrap_or((0, false));
         Self {
             address: Hex(address),
             type_name: type_name(runtime.types.of(type_address)),
             type_address: Hex(type_address),
-            size: object_size(runtime, address).ok(),
+            size,
+            shallow_size: size.map(|size| size.saturating_add(beside(runtime, address))),
             refcount: (!immortal).then_some(count),
             immortal,
             generation: generation.map_or("untracked", Generation::name),
@@ -58,10 +63,22 @@ impl ObjectHeader {
         self.refcount.map_or("immortal".to_owned(), number::count)
     }
 
+    /// The size with what is owned besides, for people; none where that is the same.
+    pub fn shallow_text(&self) -> Option<String> {
+        self.shallow_size.filter(|_| self.shallow_size != self.size).map(number::bytes)
+    }
+
     /// The size for people.
     pub fn size_text(&self) -> String {
         self.size.map_or("unknown".to_owned(), number::bytes)
     }
+}
+
+/// What the object at `address` owns besides its size.
+fn beside(runtime: &Runtime<'_>, address: Address) -> u64 {
+    let type_ = runtime.space.field(address, runtime.layouts.object.type_).unwrap_or(0);
+    let bytes = |info| Beside::of(runtime, info).bytes(runtime, info, address);
+    runtime.types.of(type_).map_or(0, bytes)
 }
 
 /// A type's name, or a mark for one that is unknown.

@@ -116,21 +116,26 @@ impl Report for ObjectsReport {
 
 impl ObjectsReport {
     fn table(&self) -> Table {
-        let mut table = Table::new(&[
-            ("size", Align::Right),
+        let differs = self.rows.iter().any(|row| row.shallow_text().is_some());
+        let mut columns = vec![("size", Align::Right)];
+        columns.extend(differs.then_some(("shallow", Align::Right)));
+        columns.extend([
             ("refcount", Align::Right),
             ("generation", Align::Left),
             ("address", Align::Left),
             ("type", Align::Left),
         ]);
+        let mut table = Table::new(&columns);
         for row in &self.rows {
-            table.row(vec![
-                row.size_text(),
+            let mut cells = vec![row.size_text()];
+            cells.extend(differs.then(|| row.shallow_text().unwrap_or_else(|| row.size_text())));
+            cells.extend([
                 row.refcount_text(),
                 row.generation.to_owned(),
                 row.address.to_string(),
                 row.type_name.clone(),
             ]);
+            table.row(cells);
         }
         table
     }

@@ -57,6 +57,9 @@ pub struct TypeRow {
     pub bytes: u64,
     /// Share of all selected bytes, in thousandths.
     pub share_permille: u32,
+    /// `bytes` with the memory that these objects alone own and `sys.getsizeof()` does not count, as far as that is known; `null`
+    /// where it was not measured.
+    pub shallow_bytes: Option<u64>,
     /// Bytes that nothing else keeps alive: what would be freed if all these instances went, themselves included; `null`
     /// unless it was asked for.
     pub retained_bytes: Option<u64>,
@@ -118,6 +121,15 @@ impl TypeSort {
     }
 }
 
+/// What was measured besides sizes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Measured<'m> {
+    /// What the instances of each group keep alive together.
+    pub retained: Option<&'m [GroupTotal]>,
+    /// What the instances of each type own besides what `sys.getsizeof()` counts, in bytes.
+    pub besides: Option<&'m [u64]>,
+}
+
 /// How the rows are made.
 #[derive(Clone, Copy, Debug)]
 pub struct TypeOptions {
@@ -128,16 +140,16 @@ pub struct TypeOptions {
 }
 
 impl TypesReport {
-    /// A row for each group of types that has instances in `histogram`. `retained` has a total for each group.
+    /// A row for each group of types that has instances in `histogram`.
     pub fn new(
         runtime: &Runtime<'_>,
         histogram: &Histogram,
         selection: TypeSelection,
         options: TypeOptions,
         groups: &TypeGroups,
-        retained: Option<&[GroupTotal]>,
+        measured: Measured<'_>,
     ) -> Self {
-        let mut rows = rows(runtime, histogram, groups, retained);
+        let mut rows = rows(runtime, histogram, groups, measured);
         let (objects, bytes) =
             rows.iter().fold((0, 0), |(objects, bytes), row| (objects + row.objects, bytes + row.bytes));
         for row in &mut rows {
@@ -162,6 +174,10 @@ impl TypesReport {
             false => &[],
         };
         let mut columns = vec![("count", Align::Right), ("size", Align::Right), ("share", Align::Right)];
+        let owns = self.rows.iter().any(TypeRow::owns_besides);
+        if owns {
+            columns.push(("shallow", Align::Right));
+        }
         let retains = self.rows.iter().any(|row| row.retained_bytes.is_some());
         if retains {
             columns.push(("retained", Align::Right));
@@ -180,6 +196,8 @@ impl TypesReport {
                 number::at_least_bytes(row.bytes, size_bound),
                 number::percent(row.share_permille),
             ];
+            let shallow = row.shallow_bytes.map(|bytes| number::at_least_bytes(bytes, size_bound));
+            cell.extend(owns.then(|| shallow.unwrap_or_default()));
             let kept = row.retained_bytes.map(|bytes| number::at_least_bytes(bytes, size_bound));
             cell.extend(kept);
             cell.extend(cells(row.counts));
@@ -192,6 +210,7 @@ impl TypesReport {
                 number::at_least_bytes(self.others.bytes, size_bound),
                 number::percent(number::permille(self.others.bytes, self.bytes)),
             ];
+            cell.extend(owns.then(String::new));
             // What rows keep alive overlaps: a sum would count it several times.
             cell.extend(retains.then(String::new));
             cell.extend(cells(None));
@@ -202,18 +221,25 @@ impl TypesReport {
     }
 }
 
+impl TypeRow {
+    /// Whether the two sizes differ.
+    fn owns_besides(&self) -> bool {
+        self.shallow_bytes.is_some_and(|bytes| bytes != self.bytes)
+    }
+}
+
 fn rows(
     runtime: &Runtime<'_>,
     histogram: &Histogram,
     groups: &TypeGroups,
-    retained: Option<&[GroupTotal]>,
+    measured: Measured<'_>,
 ) -> Vec<TypeRow> {
     let mut rows: Vec<TypeRow> = Vec::new();
     let mut row_of: FxHashMap<u32, usize> = FxHashMap::default();
     for total in &histogram.types {
         let Some(group) = groups.of(total.type_id) else { continue };
         let index = *row_of.entry(group).or_insert_with(|| {
-            let kept = retained.and_then(|totals| totals.get(group as usize));
+            let kept = measured.retained.and_then(|totals| totals.get(group as usize));
             rows.push(TypeRow {
                 retained_bytes: kept.map(|total| total.weight),
                 retained_objects: kept.map(|total| total.nodes),
@@ -225,6 +251,11 @@ fn rows(
             row.types += 1;
             row.objects += total.objects;
             row.bytes += total.bytes;
+            let besides = measured.besides.and_then(|besides| besides.get(total.type_id.0 as usize));
+            if let Some(besides) = besides {
+                let so_far = row.shallow_bytes.unwrap_or(0);
+                row.shallow_bytes = Some(so_far.saturating_add(total.bytes).saturating_add(*besides));
+            }
         }
     }
     rows
@@ -251,6 +282,7 @@ fn empty_row(runtime: &Runtime<'_>, total: &TypeTotal, groups: &TypeGroups, grou
         objects: 0,
         bytes: 0,
         share_permille: 0,
+        shallow_bytes: None,
         retained_bytes: None,
         retained_objects: None,
         counts: info.counts.map(CountsRow::from).filter(|_| is_type),
@@ -305,6 +337,13 @@ impl Report for TypesReport {
         if !self.rows.is_empty() {
             page.gap();
             page.table(&self.table(coverage));
+        }
+        if self.rows.iter().any(TypeRow::owns_besides) {
+            page.gap();
+            page.note(
+                "size: sys.getsizeof(); shallow: with the memory that objects alone own and it does not count, such as the \
+                 attributes of instances",
+            );
         }
         let retains = self.rows.iter().any(|row| row.retained_bytes.is_some());
         if let (Some(first), true) = (self.rows.first(), retains) {

@@ -20,6 +20,7 @@ mod proofs;
 mod redacted;
 mod retained;
 mod saved;
+mod shallow;
 mod sources;
 mod suspects;
 mod untold;
@@ -49,6 +50,7 @@ fn main() {
         trials.extend(trial_of_redacted(directory.clone()));
         trials.extend(trial_of_retained(directory.clone()));
         trials.extend(trial_of_suspects("fixture", directory.clone()));
+        trials.extend(trial_of_shallow(directory.clone()));
         trials.extend(trial("fixture", directory));
     }
     let temporary = tempfile::tempdir().expect("a temporary directory");
@@ -82,6 +84,7 @@ fn main() {
         );
         trials.extend(trial_of_containers(directory.clone()));
         trials.extend(trial_of_retained(directory.clone()));
+        trials.extend(trial_of_shallow(directory.clone()));
         trials.extend(trial_of_waste(directory.clone()));
         trials.extend(trial_of_suspects("live", directory.clone()));
         trials.extend(trial_of_views(directory.clone()));
@@ -177,6 +180,15 @@ fn trial_of_retained(directory: PathBuf) -> Option<Trial> {
     Some(Trial::test(format!("retained::{}", name_of(&directory)), move || {
         let core = core_in(&directory).ok_or("no core file")?;
         retained::prove(&core, &search(&origin)).map_err(Into::into)
+    }))
+}
+
+/// The trial of what objects of a core own besides their size; `None` for a directory that holds none.
+fn trial_of_shallow(directory: PathBuf) -> Option<Trial> {
+    let origin = Origin::of(&directory)?;
+    Some(Trial::test(format!("shallow::{}", name_of(&directory)), move || {
+        let core = core_in(&directory).ok_or("no core file")?;
+        shallow::prove(&core, &search(&origin)).map_err(Into::into)
     }))
 }
 

@@ -1,0 +1,120 @@
+//! Memory that an object alone owns and `sys.getsizeof()` does not count: the array of an instance's attributes (3.11 and
+//! later), anonymous memory behind an `mmap`, the text of a `StringIO`, the buffer of a ctypes array, the ring of a queue.
+//!
+//! Knows what interpreters and their modules allocate besides; refuses to count what libraries allocate whose structs have
+//! no debug information (compressors, databases, TLS), and what other objects can share. What is not known counts as
+//! nothing: the sum with `sys.getsizeof()` is a lower bound then.
+
+use super::dict::DictTable;
+use super::instance::DictPlace;
+use super::references::{Attributes, managed_place};
+use super::semantics::{ManagedDict, ValuesHeader};
+use super::size::SizeRule;
+use super::size_modules::ModuleSize;
+use super::types::TypeInfo;
+use super::words::ReadField;
+use super::{Runtime, names, values};
+use crate::corefile::{Address, ReadError};
+
+/// What instances of one type own besides.
+#[derive(Clone, Debug)]
+pub struct Beside {
+    attributes: AttributeArray,
+    /// What the struct of a C module refers to.
+    native: Option<ModuleSize>,
+}
+
+/// The attributes of an instance that are in no dict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AttributeArray {
+    /// There is none, or it is counted.
+    None,
+    /// Behind the object, in its own block (3.13 and later).
+    Inline {
+        /// Words beyond the capacity that each array surely has.
+        more: u64,
+    },
+    /// In a block of its own (3.11, 3.12). New instances get so many words.
+    Separate { words: u64 },
+}
+
+impl Beside {
+    /// Looks at the type of `info`.
+    pub fn of(runtime: &Runtime<'_>, info: &TypeInfo) -> Self {
+        Self { attributes: AttributeArray::of(runtime, info), native: native(runtime, info) }
+    }
+
+    /// Whether `sys.getsizeof()` counts all that is known.
+    pub fn is_nothing(&self) -> bool {
+        self.attributes == AttributeArray::None && self.native.is_none()
+    }
+
+    /// Bytes that the instance of `info` at `object` owns besides; 0 for what cannot be read.
+    pub fn bytes(&self, runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> u64 {
+        let attributes = self.attributes.bytes(runtime, info, object).unwrap_or(0);
+        let native = self.native.as_ref().map_or(0, |native| native.sum(runtime, object).unwrap_or(0));
+        attributes.saturating_add(native)
+    }
+}
+
+impl AttributeArray {
+    fn of(runtime: &Runtime<'_>, info: &TypeInfo) -> Self {
+        match runtime.semantics.managed_dict {
+            _ if info.parts.dict != DictPlace::Managed => Self::None,
+            ManagedDict::InlineValues if info.parts.inline_values => {
+                let keys = DictTable::read(runtime, info.parts.cached_keys);
+                let has_room = keys.is_ok_and(|keys| keys.capacity > keys.nentries as u64 + 1);
+                Self::Inline { more: u64::from(has_room) }
+            }
+            ManagedDict::InlineValues => Self::None,
+            ManagedDict::TwoSlots | ManagedDict::TaggedWord => {
+                let keys = DictTable::read(runtime, info.parts.cached_keys);
+                keys.map_or(Self::None, |keys| Self::Separate { words: keys.capacity })
+            }
+        }
+    }
+
+    fn bytes(self, runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> Result<u64, ReadError> {
+        match self {
+            Self::None => Ok(0),
+            Self::Inline { more } => inline(runtime, info, object, more),
+            Self::Separate { words } => separate(runtime, info, object, words),
+        }
+    }
+}
+
+/// Include/internal/pycore_object.h, `_PyInlineValuesSize`: a header, the values, and a byte for each that tells their order.
+/// The memory stays with the object when its attributes move into a dict. While the class has room for more attributes, each
+/// instance takes one off the room after its memory was measured and before its capacity is noted
+/// (Objects/dictobject.c, `_PyObject_InitInlineValues`): as long as there is some left, that was so for all of them.
+fn inline(runtime: &Runtime<'_>, info: &TypeInfo, object: Address, more: u64) -> Result<u64, ReadError> {
+    let l = &runtime.layouts.dict_values;
+    let (Some(capacity), Some(values)) = (l.capacity, l.values) else { return Ok(0) };
+    let capacity = runtime.space.small(object.wrapping_add(info.basicsize), capacity)? + more;
+    Ok(u64::from(values.offset) + capacity * 8 + capacity.next_multiple_of(8))
+}
+
+/// Objects/dictobject.c, `new_values` (3.11, 3.12): a prefix, whose last byte is its size, and the values. The prefix has a
+/// byte for each value and two more, in whole words: an array that was made when the class had room for more attributes
+/// is at least as long as that says.
+fn separate(runtime: &Runtime<'_>, info: &TypeInfo, object: Address, words: u64) -> Result<u64, ReadError> {
+    debug_assert!(runtime.semantics.values_header == ValuesHeader::Prefix);
+    let Attributes::Values { first, .. } = managed_place(runtime, info, object)? else { return Ok(0) };
+    let prefix = runtime.space.slice(first.wrapping_sub(1), 1)?.first().copied().map_or(0, u64::from);
+    let (least, most) = (prefix.saturating_sub(9), prefix.saturating_sub(2));
+    Ok(prefix + words.clamp(least, most) * 8)
+}
+
+/// What the C part of instances owns that no `__sizeof__` counts: by the first type of the order of resolution whose
+/// struct is known.
+fn native(runtime: &Runtime<'_>, info: &TypeInfo) -> Option<ModuleSize> {
+    if matches!(info.size_rule, SizeRule::Module(_)) {
+        return None;
+    }
+    let l = &runtime.layouts.type_;
+    let mro = values::tuple_items(runtime, runtime.space.field(info.address, l.mro).ok()?).ok()?;
+    mro.into_iter().find_map(|base| {
+        let traverse = runtime.space.field(base, l.traverse).ok()?;
+        ModuleSize::beside(runtime, &names::tp_name(runtime, base), traverse)
+    })
+}
