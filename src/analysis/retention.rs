@@ -7,6 +7,7 @@ use super::{Collection, Heap, Roots, keeps_alive};
 use crate::columns::{Column, ColumnFile, ColumnWriter, Damaged};
 use crate::graph::DominatorTree;
 use crate::heap::ObjectId;
+use rayon::prelude::*;
 use std::io::{self, Seek, Write};
 
 /// The dominator tree of the live heap, and the bytes that each object retains.
@@ -66,6 +67,16 @@ impl Retention {
     /// The same by node.
     pub fn of(&self, node: u32) -> u64 {
         self.retained.get(node as usize).copied().unwrap_or(0)
+    }
+
+    /// The live objects that retain what `is_enough`, ascending.
+    pub fn retaining(&self, is_enough: impl Fn(u64) -> bool + Sync) -> Vec<u32> {
+        let retained: &[u64] = &self.retained;
+        let nodes = retained.par_iter().enumerate().with_min_len(1 << 16);
+        nodes
+            .filter(|&(node, &bytes)| is_enough(bytes) && self.tree.is_reachable(node as u32))
+            .map(|(node, _)| node as u32)
+            .collect()
     }
 
     /// The column: retained bytes by node.

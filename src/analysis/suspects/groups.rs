@@ -54,8 +54,12 @@ pub fn candidates(
     let types = heap.objects.types_column();
     let type_of = |node: u32| types.get(node as usize).copied();
     let mut totals = vec![(0u64, 0u64); heap.runtime.types.len()];
-    for &node in tree.order().iter().filter(|&&node| is_free(node)) {
-        let Some(type_id) = type_of(node) else { continue };
+    let of_class: Vec<bool> = heap.runtime.types.iter().map(|(_, info)| info.by_class_statement).collect();
+    let is_candidate = |type_id: TypeId| of_class.get(type_id.0 as usize) == Some(&true);
+    for (node, &type_id) in (0u32..).zip(types).filter(|&(_, &type_id)| is_candidate(type_id)) {
+        if !is_free(node) || !tree.is_reachable(node) {
+            continue;
+        }
         // An instance held by one of the same class is counted with that: directly here, at any distance below.
         let is_outermost = tree.idom(node).and_then(type_of) != Some(type_id);
         if let Some(total) = totals.get_mut(type_id.0 as usize).filter(|_| is_outermost) {

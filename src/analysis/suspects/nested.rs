@@ -7,6 +7,7 @@ use super::{Mostly, Suspect, SuspectKind, Suspects};
 use crate::analysis::{Heap, Retention, python_name};
 use crate::cpython::TypeId;
 use crate::graph::NodeSet;
+use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 /// Most steps up the dominator tree.
@@ -99,6 +100,17 @@ pub fn owners(retention: &Retention, objects: &[Option<u32>]) -> Vec<u32> {
     owner
 }
 
+/// Objects and their bytes, by suspect and type.
+type Totals = FxHashMap<(u32, TypeId), (u64, u64)>;
+
+fn merged(mut totals: Totals, others: Totals) -> Totals {
+    for (key, (objects, bytes)) in others {
+        let total = totals.entry(key).or_default();
+        *total = (total.0 + objects, total.1.saturating_add(bytes));
+    }
+    totals
+}
+
 /// Says of every suspect of which type most of its bytes are, itself not counted.
 pub fn describe_contents(heap: Heap<'_, '_>, retention: &Retention, list: &mut [Suspect]) {
     let objects: Vec<Option<u32>> = list.iter().map(|suspect| suspect.object.map(|id| id.0)).collect();
@@ -106,14 +118,20 @@ pub fn describe_contents(heap: Heap<'_, '_>, retention: &Retention, list: &mut [
         return;
     }
     let owner = owners(retention, &objects);
-    let mut totals: Vec<FxHashMap<TypeId, (u64, u64)>> = vec![FxHashMap::default(); list.len()];
-    for (node, &owner) in owner.iter().enumerate().filter(|&(_, &owner)| owner != NOBODY) {
-        let Some(id) = u32::try_from(node).ok().and_then(|node| heap.id(node)) else { continue };
-        let is_itself = objects.get(owner as usize).copied().flatten() == Some(id.0);
-        if let Some(totals) = totals.get_mut(owner as usize).filter(|_| !is_itself) {
-            let total = totals.entry(heap.objects.type_id(id)).or_default();
+    let count = |mut totals: Totals, (node, &owner): (usize, &u32)| {
+        let id = u32::try_from(node).ok().filter(|_| owner != NOBODY).and_then(|node| heap.id(node));
+        if let Some(id) = id.filter(|id| objects.get(owner as usize).copied().flatten() != Some(id.0)) {
+            let total = totals.entry((owner, heap.objects.type_id(id))).or_default();
             total.0 += 1;
             total.1 = total.1.saturating_add(heap.objects.size(id));
+        }
+        totals
+    };
+    let pieces = owner.par_iter().enumerate().with_min_len(1 << 18);
+    let mut totals: Vec<Vec<(TypeId, (u64, u64))>> = vec![Vec::new(); list.len()];
+    for ((owner, type_id), total) in pieces.fold(Totals::default, count).reduce(Totals::default, merged) {
+        if let Some(totals) = totals.get_mut(owner as usize) {
+            totals.push((type_id, total));
         }
     }
     for (suspect, totals) in list.iter_mut().zip(totals) {

@@ -11,6 +11,7 @@ use super::thresholds::{Thresholds, share};
 use super::{Suspects, groups, nested, rules, sort};
 use crate::analysis::python_path::PathWriter;
 use crate::analysis::{Heap, Holders, Retention, Roots};
+use rustc_hash::FxHashMap;
 
 /// An object below that holds at least so much of what its owner holds is the next on the way down, in basis points.
 const MOST: u32 = 8000;
@@ -20,9 +21,6 @@ const EXPLAINED: u32 = 4000;
 const MAX_OWNERS: usize = 20;
 /// Longest way down.
 const MAX_WAY: usize = 1000;
-
-/// No node.
-const NONE: u32 = u32::MAX;
 
 /// Adds to every suspect what would be freed with it alone, folds those that lie inside others, and adds what holds much
 /// without a name that a rule looks at: single owners, and classes whose instances are held in several ways.
@@ -121,11 +119,17 @@ fn accumulation_points(structure: &Structure<'_, '_, '_>, suspects: &Suspects) -
             && !structure.contains(node)
             && tree.idom(node).is_none_or(|above| structure.contains(above))
     };
-    let owners: Vec<u32> = tree.order().iter().copied().filter(is_owner).collect();
+    // From something large down to what holds most of it, and so on: less than this is never met on the way.
+    let is_most_of_large = |bytes: u64| {
+        let whole = bytes.saturating_add(bytes / 4).saturating_add(1);
+        suspects.thresholds.other.is_reached(whole, heap_bytes)
+    };
+    let large = retention.retaining(is_most_of_large);
+    let owners: Vec<u32> = large.iter().copied().filter(is_owner).collect();
     if owners.is_empty() {
         return owners;
     }
-    let heaviest = heaviest_children(retention);
+    let heaviest = heaviest_children(retention, &large);
     let known: Vec<(u32, u64)> =
         suspects.list.iter().filter_map(|suspect| Some((suspect.object?.0, suspect.kept()))).collect();
     let is_below = |node: u32, point: u32| {
@@ -147,27 +151,25 @@ fn accumulation_points(structure: &Structure<'_, '_, '_>, suspects: &Suspects) -
 }
 
 /// The object from `owner` down where what it retains spreads out.
-fn spread(retention: &Retention, heaviest: &[u32], owner: u32) -> u32 {
+fn spread(retention: &Retention, heaviest: &FxHashMap<u32, u32>, owner: u32) -> u32 {
     let mut point = owner;
     for _ in 0..MAX_WAY {
-        let next = heaviest.get(point as usize).copied().unwrap_or(NONE);
-        if next == NONE || share(retention.of(next), retention.of(point)) < MOST {
-            break;
+        match heaviest.get(&point) {
+            Some(&next) if share(retention.of(next), retention.of(point)) >= MOST => point = next,
+            _ => break,
         }
-        point = next;
     }
     point
 }
 
-/// For every node the node below it that retains most.
-fn heaviest_children(retention: &Retention) -> Vec<u32> {
-    let (tree, of) = (retention.tree(), |node: u32| retention.of(node));
-    let mut heaviest = vec![NONE; tree.nodes()];
-    for &node in tree.order() {
-        if let Some(slot) = tree.idom(node).and_then(|above| heaviest.get_mut(above as usize))
-            && (*slot == NONE || of(*slot) < of(node))
-        {
-            *slot = node;
+/// Of the `large` nodes, by the one that dominates it immediately, the one that retains most.
+fn heaviest_children(retention: &Retention, large: &[u32]) -> FxHashMap<u32, u32> {
+    let mut heaviest = FxHashMap::default();
+    for &node in large {
+        let Some(above) = retention.tree().idom(node) else { continue };
+        let most = heaviest.entry(above).or_insert(node);
+        if retention.of(*most) < retention.of(node) {
+            *most = node;
         }
     }
     heaviest
