@@ -48,8 +48,8 @@ pub use retention::Retention;
 pub use roots::{Root, Roots};
 pub use shallow::owned_besides;
 pub use suspects::{
-    Confidence, Evidence, Least, Mostly, Remedy, Suspect, SuspectKind, Suspects, Thresholds, read_all_bounds,
-    retained_by_suspects, suspects,
+    Confidence, Evidence, Least, Mostly, Remedy, Suspect, SuspectKind, Suspects, Thresholds,
+    describe_contents, read_all_bounds, retained_by_suspects, suspects,
 };
 pub use type_groups::{TypeGrouping, TypeGroups};
 pub use waste::{ValueGroup, Waste, WasteFinding, WasteHolder, WasteKind, WasteLimits, waste, waste_of_room};

@@ -26,6 +26,7 @@ pub fn suspects(arguments: &SuspectsArguments, common: &Common) -> anyhow::Resul
     let thresholds = Thresholds::default().with(arguments.min_bytes, arguments.min_share);
     let mut found = analysis::suspects(heap, &roots, &garbage, &thresholds);
     analysis::retained_by_suspects(heap, &roots, &retention, &mut found);
+    analysis::describe_contents(heap, &retention, &mut found);
     let measured = Measured { heap, garbage: &garbage, retention: &retention, suspects: &found };
     let conditions = arguments.fail_if.iter().map(|condition| measured.row(condition));
     let conditions = conditions.collect::<anyhow::Result<Vec<ConditionRow>>>()?;

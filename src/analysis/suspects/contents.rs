@@ -19,20 +19,53 @@ pub struct Contents {
     pub exceptions: u64,
 }
 
+/// What instances of each type are as entries, by its number.
+#[derive(Debug)]
+pub struct EntryKinds(Vec<EntryKind>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EntryKind {
+    Other,
+    Callback,
+    Exception,
+}
+
+impl EntryKinds {
+    /// Those of a heap's types.
+    pub fn of(heap: Heap<'_, '_>) -> Self {
+        let kind = |info: &TypeInfo| match () {
+            () if is_callback(info) => EntryKind::Callback,
+            () if is_exception(info) => EntryKind::Exception,
+            () => EntryKind::Other,
+        };
+        Self(heap.runtime.types.iter().map(|(_, info)| kind(info)).collect())
+    }
+}
+
 impl Contents {
     /// Those of `object`; nothing for what is no container.
-    pub fn of(heap: Heap<'_, '_>, object: ObjectId) -> Self {
-        let mut labels = Labels::new(heap);
+    pub fn of(heap: Heap<'_, '_>, kinds: &EntryKinds, object: ObjectId) -> Self {
         let mut contents = Self::default();
+        let mut count = |target: ObjectId| {
+            let kind = kinds.0.get(heap.objects.type_id(target).0 as usize);
+            contents.entries += 1;
+            contents.callbacks += u64::from(kind == Some(&EntryKind::Callback));
+            contents.exceptions += u64::from(kind == Some(&EntryKind::Exception));
+        };
+        let info = heap.type_of(object);
+        if info.walk.kind == WalkKind::List && !info.is_heap_type() {
+            // A list refers to its items and to nothing else, so that its memory need not be read again.
+            let edges = heap.graph.forward.of(object.0).iter();
+            edges.filter_map(|edge| heap.id(edge.target())).for_each(count);
+            return contents;
+        }
+        let mut labels = Labels::new(heap);
         labels.each(object, &mut |target, _, slot| {
             if matches!(slot, Slot::Index(_) | Slot::Value(_) | Slot::Element | Slot::CacheLink) {
-                let info = heap.type_of(target);
-                contents.entries += 1;
-                contents.callbacks += u64::from(is_callback(info));
-                contents.exceptions += u64::from(is_exception(info));
+                count(target);
             }
         });
-        if contents.entries == 0 && heap.type_of(object).walk.kind == WalkKind::LruCache {
+        if contents.entries == 0 && info.walk.kind == WalkKind::LruCache {
             contents.entries = results_without_order(heap, &mut labels, object);
         }
         contents

@@ -10,6 +10,7 @@ use crate::analysis::{Heap, Holders, Retention, python_name};
 use crate::cpython::TypeId;
 use crate::graph::NodeSet;
 use crate::heap::ObjectId;
+use rustc_hash::FxHashSet;
 
 /// Fewer instances are no group.
 const MIN_INSTANCES: u64 = 100;
@@ -19,6 +20,8 @@ const MAX_GROUPS: usize = 8;
 const MOST: u64 = 8000;
 /// Paths that are followed to find where most of them meet.
 const SAMPLES: usize = 9;
+/// Instances of which it is asked whether a suspect explains them.
+const ASKED: usize = 500;
 /// Longest path that is followed.
 const MAX_WAY: usize = 10_000;
 
@@ -46,43 +49,61 @@ pub fn candidates(
     suspects: &Suspects,
     points: &[u32],
 ) -> Vec<Candidate> {
-    let objects = suspects.list.iter().map(|suspect| suspect.object.map(|id| id.0));
-    let objects: Vec<Option<u32>> = objects.chain(points.iter().map(|&node| Some(node))).collect();
-    let explained = owners(retention, &objects);
-    let is_free = |node: u32| explained.get(node as usize) == Some(&u32::MAX);
     let tree = retention.tree();
     let types = heap.objects.types_column();
-    let type_of = |node: u32| types.get(node as usize).copied();
-    let mut totals = vec![(0u64, 0u64); heap.runtime.types.len()];
-    let of_class: Vec<bool> = heap.runtime.types.iter().map(|(_, info)| info.by_class_statement).collect();
-    let is_candidate = |type_id: TypeId| of_class.get(type_id.0 as usize) == Some(&true);
-    for (node, &type_id) in (0u32..).zip(types).filter(|&(_, &type_id)| is_candidate(type_id)) {
-        if !is_free(node) || !tree.is_reachable(node) {
-            continue;
-        }
+    let by_class: Vec<bool> = heap.runtime.types.iter().map(|(_, info)| info.by_class_statement).collect();
+    let mut totals = vec![(0u64, 0u64); by_class.len()];
+    let instances = (0u32..).zip(types).filter(|(_, id)| by_class.get(id.0 as usize) == Some(&true));
+    for (node, &type_id) in instances {
         // An instance held by one of the same class is counted with that: directly here, at any distance below.
-        let is_outermost = tree.idom(node).and_then(type_of) != Some(type_id);
-        if let Some(total) = totals.get_mut(type_id.0 as usize).filter(|_| is_outermost) {
+        let above = tree.idom(node).and_then(|above| types.get(above as usize));
+        if let Some(total) = totals.get_mut(type_id.0 as usize).filter(|_| above != Some(&type_id)) {
             total.0 += 1;
             total.1 = total.1.saturating_add(retention.of(node));
         }
     }
-    let large = heap.runtime.types.iter().zip(totals).filter(|((_, info), (instances, bytes))| {
-        info.by_class_statement
-            && *instances >= MIN_INSTANCES
-            && suspects.thresholds.other.is_reached(*bytes, suspects.heap_bytes)
-    });
-    let mut large: Vec<(u64, TypeId)> = large.map(|((type_id, _), (_, bytes))| (bytes, type_id)).collect();
+    let known: FxHashSet<u32> = suspects
+        .list
+        .iter()
+        .filter_map(|suspect| Some(suspect.object?.0))
+        .chain(points.iter().copied())
+        .collect();
+    let is_large = |instances: u64, bytes: u64| {
+        instances >= MIN_INSTANCES && suspects.thresholds.other.is_reached(bytes, suspects.heap_bytes)
+    };
+    let all = heap.runtime.types.iter().zip(totals);
+    let mut large: Vec<(u64, TypeId)> = all
+        .filter(|&(_, (instances, bytes))| is_large(instances, bytes))
+        .map(|((type_id, _), (_, bytes))| (bytes, type_id))
+        .collect();
+    large.retain(|&(_, type_id)| !is_explained(heap, retention, &known, type_id));
+    if large.is_empty() {
+        return Vec::new();
+    }
     large.sort_by_key(|&(bytes, type_id)| (std::cmp::Reverse(bytes), type_id));
     large.truncate(MAX_GROUPS);
+    let objects: Vec<Option<u32>> = known.iter().map(|&node| Some(node)).collect();
+    let explained = owners(retention, &objects);
+    let is_free = |node: u32| explained.get(node as usize) == Some(&u32::MAX);
     let exact = large.into_iter().map(|(_, type_id)| outermost(heap, retention, type_id, &is_free));
-    let is_large = |found: &Candidate| {
-        found.instances >= MIN_INSTANCES
-            && suspects.thresholds.other.is_reached(found.bytes, suspects.heap_bytes)
-    };
-    let mut found: Vec<Candidate> = exact.filter(is_large).collect();
+    let mut found: Vec<Candidate> = exact.filter(|found| is_large(found.instances, found.bytes)).collect();
     found.sort_by_key(|candidate| (std::cmp::Reverse(candidate.bytes), candidate.type_id));
     found
+}
+
+/// Whether suspects dominate nearly all of the instances of a type, as far as a few of them tell.
+fn is_explained(heap: Heap<'_, '_>, retention: &Retention, known: &FxHashSet<u32>, type_id: TypeId) -> bool {
+    let tree = retention.tree();
+    let types = (0u32..).zip(heap.objects.types_column());
+    let instances: Vec<u32> =
+        types.filter(|&(node, &id)| id == type_id && tree.is_reachable(node)).map(|(node, _)| node).collect();
+    let step = (instances.len() / ASKED).max(1);
+    let asked = instances.iter().step_by(step);
+    let known_above = |&&node: &&u32| {
+        known.contains(&node) || tree.dominators(node).take(MAX_WAY).any(|above| known.contains(&above))
+    };
+    let count = asked.clone().count();
+    asked.filter(known_above).count() * 10 >= count * 9
 }
 
 /// What instances of a type retain that no other instance of it dominates, among the nodes that are `free`.

@@ -19,9 +19,11 @@ mod thresholds;
 use super::{Collection, Heap, Roots};
 use crate::cpython::{WalkKind, bound_of, cache_figures};
 use claims::Claims;
+use contents::EntryKinds;
 use std::cmp::Reverse;
 
 pub use finding::{Confidence, Evidence, Mostly, Remedy, Suspect, SuspectKind};
+pub use nested::describe_contents;
 pub use owners::retained_by_suspects;
 pub(super) use places::{places, stdlib_names};
 pub(super) use structure::is_structure;
@@ -38,12 +40,18 @@ pub struct Suspects {
     pub thresholds: Thresholds,
 }
 
-/// What rules look at that are not about places.
+/// What all rules look at.
 struct Survey<'s, 'h, 'core> {
     heap: Heap<'h, 'core>,
-    garbage: &'s Collection,
     thresholds: &'s Thresholds,
     heap_bytes: u64,
+    entry_kinds: EntryKinds,
+}
+
+impl<'s, 'h, 'core> Survey<'s, 'h, 'core> {
+    fn new(heap: Heap<'h, 'core>, thresholds: &'s Thresholds, heap_bytes: u64) -> Self {
+        Self { heap, thresholds, heap_bytes, entry_kinds: EntryKinds::of(heap) }
+    }
 }
 
 /// Finds suspects by one traversal of the heap: every object is counted for the first place that reaches it through
@@ -59,16 +67,14 @@ pub fn suspects(
     let mut places = places::places(heap, roots);
     claims::order(heap, &mut places.list);
     let mut claims = Claims::new(heap, &places, garbage);
-    let survey = Survey { heap, garbage, thresholds, heap_bytes };
-    let mut list: Vec<Suspect> = rules::uncollected_garbage(&survey).into_iter().collect();
+    let survey = Survey::new(heap, thresholds, heap_bytes);
+    let mut list: Vec<Suspect> = rules::uncollected_garbage(&survey, garbage).into_iter().collect();
     for place in &places.list {
         let claim = claims.claim(place.object);
-        list.extend(rules::of_place(heap, thresholds, heap_bytes, place, &claim));
+        list.extend(rules::of_place(&survey, place, &claim));
     }
     let suspended = suspended::suspensions(heap, garbage, &mut claims);
-    list.extend(
-        suspended.iter().filter_map(|group| rules::suspended_function(group, thresholds, heap_bytes)),
-    );
+    list.extend(suspended.iter().filter_map(|group| rules::suspended_function(&survey, group)));
     sort(&mut list);
     Suspects { list, heap_bytes, thresholds: *thresholds }
 }

@@ -111,8 +111,10 @@ fn merged(mut totals: Totals, others: Totals) -> Totals {
     totals
 }
 
-/// Says of every suspect of which type most of its bytes are, itself not counted.
-pub fn describe_contents(heap: Heap<'_, '_>, retention: &Retention, list: &mut [Suspect]) {
+/// Says of every suspect of which type most of its bytes are, itself not counted. `retention` must be what the suspects were
+/// measured with.
+pub fn describe_contents(heap: Heap<'_, '_>, retention: &Retention, suspects: &mut Suspects) {
+    let list = &mut suspects.list;
     let objects: Vec<Option<u32>> = list.iter().map(|suspect| suspect.object.map(|id| id.0)).collect();
     if objects.iter().all(Option::is_none) {
         return;

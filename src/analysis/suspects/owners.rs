@@ -8,7 +8,7 @@ use super::finding::{Evidence, Remedy, Suspect, SuspectKind};
 use super::places::{Level, Place};
 use super::structure::Structure;
 use super::thresholds::{Thresholds, share};
-use super::{Suspects, groups, nested, rules, sort};
+use super::{Survey, Suspects, groups, nested, rules, sort};
 use crate::analysis::python_path::PathWriter;
 use crate::analysis::{Heap, Holders, Retention, Roots};
 use rustc_hash::FxHashMap;
@@ -59,7 +59,6 @@ pub fn retained_by_suspects(
             }
         }
     }
-    nested::describe_contents(heap, retention, &mut suspects.list);
     sort(&mut suspects.list);
 }
 
@@ -68,7 +67,7 @@ fn owner(heap: Heap<'_, '_>, suspects: &Suspects, place: &Place, claim: &Claim) 
     let heap_bytes = suspects.heap_bytes;
     // It is large enough already; what it is said to be may be smaller than what it retains.
     let all = Thresholds::default().with(Some(0), Some(0));
-    let found = rules::of_place(heap, &all, heap_bytes, place, claim);
+    let found = rules::of_place(&Survey::new(heap, &all, heap_bytes), place, claim);
     let mut suspect = found.unwrap_or_else(|| Suspect {
         kind: SuspectKind::Owner,
         path: place.path.clone(),

@@ -11,7 +11,7 @@ use crate::analysis::roots::Root;
 use crate::analysis::{Heap, Roots, python_name};
 use crate::corefile::Address;
 use crate::cpython::{
-    ReadField, References, RootKind, Runtime, Slot, TypeInfo, WalkKind, dict_get, get_attribute, read_str,
+    ReadField, References, RootKind, Runtime, Slot, TypeInfo, WalkKind, dict_get, read_str, standard_modules,
 };
 use crate::graph::{EdgeKind, NodeSet};
 use crate::heap::ObjectId;
@@ -21,8 +21,6 @@ use rustc_hash::FxHashSet;
 const MAX_PLACES: usize = 200_000;
 /// Longest name, in characters.
 const MAX_NAME: usize = 200;
-/// Longest path of a module's file, in characters.
-const MAX_FILE: usize = 4096;
 /// Steps below what a module or class names that still count as named.
 const MAX_DEPTH: u8 = 2;
 
@@ -104,7 +102,6 @@ impl Search<'_, '_> {
     fn modules(&mut self) -> Vec<Module> {
         let heap = self.heap;
         let stdlib = stdlib_names(heap.runtime);
-        let library = directory_of_library(heap.runtime);
         let mut modules = Vec::new();
         for (index, interpreter) in heap.runtime.interpreters.iter().enumerate() {
             let Some(table) = heap.objects.find(interpreter.modules) else { continue };
@@ -123,10 +120,7 @@ impl Search<'_, '_> {
                     }
                 });
                 let top = plain.split('.').next().unwrap_or_default();
-                let is_stdlib = match stdlib.is_empty() {
-                    true => !is_main(&plain) && is_beside_os(heap, module, library.as_deref()),
-                    false => stdlib.contains(top),
-                };
+                let is_stdlib = stdlib.contains(top);
                 self.found.named.insert(module.0);
                 if let Some(namespace) = namespace {
                     let name = match index {
@@ -297,12 +291,15 @@ impl Search<'_, '_> {
     }
 }
 
-/// Top-level names of the standard library, as the interpreter itself lists them (`sys.stdlib_module_names`).
+/// Top-level names of the standard library, as the interpreter itself lists them (`sys.stdlib_module_names`,
+/// 3.10); those of all releases where it does not.
 pub(in crate::analysis) fn stdlib_names(runtime: &Runtime<'_>) -> FxHashSet<String> {
     let mut names = FxHashSet::default();
     let listed =
         runtime.interpreters.first().and_then(|main| dict_get(runtime, main.sysdict, "stdlib_module_names"));
-    let Some((set, info)) = listed.and_then(|set| Some((set, type_of(runtime, set)?))) else { return names };
+    let Some((set, info)) = listed.and_then(|set| Some((set, type_of(runtime, set)?))) else {
+        return standard_modules().map(str::to_owned).collect();
+    };
     // What cannot be read is no name.
     let _ = References::new(runtime).visit(info, set, &mut |referent| {
         if referent.slot == Slot::Element {
@@ -310,26 +307,6 @@ pub(in crate::analysis) fn stdlib_names(runtime: &Runtime<'_>) -> FxHashSet<Stri
         }
     });
     names
-}
-
-/// Where the standard library lies: the directory of `os`.
-fn directory_of_library(runtime: &Runtime<'_>) -> Option<String> {
-    let os = dict_get(runtime, runtime.interpreters.first()?.modules, "os")?;
-    let file = get_attribute(runtime, os, "__file__")?;
-    let file = read_str(runtime, file, MAX_FILE).ok()?;
-    Some(file.rsplit_once('/')?.0.to_owned())
-}
-
-/// Whether a module's file lies with the standard library, up to 3.9, where the interpreter does not list its modules; one
-/// without a file is built in.
-fn is_beside_os(heap: Heap<'_, '_>, module: ObjectId, library: Option<&str>) -> bool {
-    let runtime = heap.runtime;
-    let file = get_attribute(runtime, heap.objects.address(module), "__file__");
-    let Some(file) = file.and_then(|file| read_str(runtime, file, MAX_FILE).ok()) else { return true };
-    let installed = ["/site-packages/", "/dist-packages/"].iter().any(|part| file.contains(part));
-    let inside =
-        library.is_some_and(|library| file.strip_prefix(library).is_some_and(|rest| rest.starts_with('/')));
-    inside && !installed
 }
 
 /// Whether a module is the program that was run, by that name or by the one that multiprocessing gives it.

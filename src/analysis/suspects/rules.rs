@@ -2,6 +2,7 @@
 //!
 //! Knows what speaks for and against a suspect; refuses to know how bytes were attributed.
 
+use super::Survey;
 use super::claims::Claim;
 use super::contents::Contents;
 use super::finding::{Confidence, Evidence, Remedy, Suspect, SuspectKind};
@@ -9,7 +10,6 @@ use super::places::{Level, Place, is_container};
 use super::special::{Special, is_exception, special, threads_of_local};
 use super::suspended::{MIN_GENERATORS, Suspension};
 use super::thresholds::share;
-use super::{Survey, Thresholds};
 use crate::analysis::{Collection, Heap, WhyUncollected, python_name};
 use crate::cpython::{Bound, TypeInfo, WalkKind, bound_of, cache_figures};
 
@@ -54,13 +54,8 @@ const RULES: &[fn(&Case<'_, '_, '_>) -> Found] = &[
 ];
 
 /// What speaks against a place; `None` where it is too small, or nothing does.
-pub fn of_place(
-    heap: Heap<'_, '_>,
-    thresholds: &Thresholds,
-    heap_bytes: u64,
-    place: &Place,
-    claim: &Claim,
-) -> Option<Suspect> {
+pub fn of_place(survey: &Survey<'_, '_, '_>, place: &Place, claim: &Claim) -> Option<Suspect> {
+    let Survey { heap, thresholds, heap_bytes, .. } = *survey;
     let least = if place.stdlib { thresholds.other } else { thresholds.application };
     if !least.is_reached(claim.bytes, heap_bytes) {
         return None;
@@ -70,7 +65,7 @@ pub fn of_place(
         place,
         claim,
         info: heap.type_of(place.object),
-        contents: Contents::of(heap, place.object),
+        contents: Contents::of(heap, &survey.entry_kinds, place.object),
         is_large: thresholds.other.is_reached(claim.bytes, heap_bytes),
     };
     let (kind, evidence, remedy) = RULES.iter().find_map(|rule| rule(&case))?;
@@ -240,8 +235,7 @@ fn single_owner(case: &Case<'_, '_, '_>) -> Found {
 }
 
 /// Cycles that a collection would free.
-pub fn uncollected_garbage(survey: &Survey<'_, '_, '_>) -> Option<Suspect> {
-    let garbage = survey.garbage;
+pub fn uncollected_garbage(survey: &Survey<'_, '_, '_>, garbage: &Collection) -> Option<Suspect> {
     let bytes = garbage.unreachable_bytes.saturating_add(garbage.held_bytes);
     if !survey.thresholds.garbage.is_reached(bytes, survey.heap_bytes) {
         return None;
@@ -297,7 +291,8 @@ fn most_telling_type<'h>(heap: Heap<'h, '_>, garbage: &Collection) -> Option<&'h
 }
 
 /// Many suspended generators or coroutines of one function.
-pub fn suspended_function(group: &Suspension, thresholds: &Thresholds, heap_bytes: u64) -> Option<Suspect> {
+pub fn suspended_function(survey: &Survey<'_, '_, '_>, group: &Suspension) -> Option<Suspect> {
+    let Survey { thresholds, heap_bytes, .. } = *survey;
     let large = thresholds.application.is_reached(group.claim.bytes, heap_bytes);
     (group.count >= MIN_GENERATORS && large).then(|| Suspect {
         kind: SuspectKind::Suspended,

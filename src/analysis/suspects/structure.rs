@@ -22,8 +22,11 @@ impl<'s, 'h, 'core> Structure<'s, 'h, 'core> {
     pub fn of(heap: Heap<'h, 'core>, roots: &'s Roots, retention: &'s Retention) -> Self {
         let mut namespaces = NodeSet::new(heap.objects.len());
         let mut labels = Labels::new(heap);
-        let is_module = |id: &crate::heap::ObjectId| heap.type_of(*id).walk.kind == WalkKind::Module;
-        for module in heap.objects.ids().filter(is_module) {
+        let types = heap.runtime.types.iter();
+        let is_module: Vec<bool> = types.map(|(_, info)| info.walk.kind == WalkKind::Module).collect();
+        let types = (0u32..).zip(heap.objects.types_column());
+        let modules = types.filter(|(_, id)| is_module.get(id.0 as usize) == Some(&true));
+        for module in modules.filter_map(|(node, _)| heap.id(node)) {
             labels.each(module, &mut |target, _, slot| {
                 if leads_to_namespace(slot) {
                     namespaces.insert(target.0);

@@ -7,10 +7,8 @@
 use rustc_hash::FxHashSet;
 
 use crate::corefile::{Address, Inputs};
-use crate::cpython::{ReadField, Runtime, TypeId, read_str, type_module};
+use crate::cpython::{ReadField, Runtime, TypeId, read_str, standard_modules, type_module};
 
-/// `sys.stdlib_module_names` of 3.10 to 3.15, and modules of earlier releases and of CPython's own tests.
-const MODULES: &str = include_str!("standard_library.txt");
 /// Longest name of a module or file, in characters.
 const MAX_NAME: usize = 4096;
 
@@ -94,7 +92,7 @@ impl Standard {
 }
 
 fn modules() -> FxHashSet<&'static str> {
-    MODULES.lines().chain(["builtins"]).collect()
+    standard_modules().collect()
 }
 
 /// The outermost package of a module.

@@ -4,8 +4,8 @@ use crate::analysis::views::{Keepers, caches, exceptions, generators, tasks};
 use crate::analysis::{
     Collection, Direction, DominatorLimits, Heap, Holders, InstanceFilter, PathsLimits, Reached, Retention,
     Roots, Selection, Snapshot, Suspects, Thresholds, TypeGrouping, TypeGroups, WasteLimits, best_cuts,
-    collect, cycles, diff, dominator_rows, histogram, instances, merged_paths, owned_besides, paths,
-    references, retained_by_suspects, retained_by_types, suspects, trend, waste,
+    collect, cycles, describe_contents, diff, dominator_rows, histogram, instances, merged_paths,
+    owned_besides, paths, references, retained_by_suspects, retained_by_types, suspects, trend, waste,
 };
 use crate::corefile::{Address, Inputs};
 use crate::cpython::{Outline, Runtime, Values};
@@ -187,6 +187,7 @@ fn held(whole: &Whole<'_, '_>, told: &Told, chosen: &[Address], threads: &Thread
     }
     viewed(heap, reached, told);
     retained_by_suspects(heap, &roots, &retention, &mut found);
+    describe_contents(heap, &retention, &mut found);
     told.written(&SuspectsReport::new(objects, &found, Vec::new(), LIMIT));
     let limits = WasteLimits { groups: LIMIT, held: LIMIT, within: None };
     told.written(&WasteReport::new(heap, &waste(heap, limits), Values::Shown, LIMIT));
