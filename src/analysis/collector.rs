@@ -88,30 +88,12 @@ pub enum WhyUncollected {
 
 /// Runs the detector.
 pub fn collect(runtime: &Runtime<'_>, objects: &ObjectTable, graph: &HeapGraph) -> Collection {
-    let mut candidates = candidates(objects);
-    let mut pinned = pinned(graph, objects.len());
-    if runtime.header.has_gc_bits() {
-        pinned.union_with(&split_counts::held_by_stacks(runtime, objects, &candidates));
-    } else if runtime.semantics.tuples_untracked_first {
-        for tuple in untracked_first(runtime, objects) {
-            candidates.remove(tuple);
-        }
-    }
-    let refcounts = refcounts(runtime, objects, &candidates);
-    let Trial { mut unreachable, negative, negative_total, .. } = trial_deletion(TrialInput {
-        graph: &graph.forward,
-        candidates: &candidates,
-        refcounts: &refcounts,
-        pinned: &pinned,
-    });
-    drop(refcounts);
-    if runtime.header.has_gc_bits() {
-        unreachable.subtract(&split_counts::untracked(runtime, objects, graph, &unreachable));
-    }
-    let legacy = having(runtime, objects, &unreachable, |info, _| info.has_legacy_finalizer);
-    let finalizing =
-        having(runtime, objects, &unreachable, |info, finalized| info.has_finalizer && !finalized);
-    let uncollectable = finalizer_closure(&graph.forward, &legacy, &unreachable);
+    let candidates = candidates(objects);
+    let considered = candidates.len() as u64;
+    let Trial { unreachable, negative, negative_total, .. } =
+        trial(runtime, objects, graph, candidates, |_| {});
+    let uncollectable = uncollectable(runtime, objects, graph, &unreachable);
+    let finalizing = finalizing(runtime, objects, &unreachable);
     let resurrectable = finalizer_closure(&graph.forward, &finalizing, &unreachable);
     let held = held_only_by(
         &graph.forward,
@@ -123,7 +105,7 @@ pub fn collect(runtime: &Runtime<'_>, objects: &ObjectTable, graph: &HeapGraph) 
     Collection {
         unreachable_bytes: sum(&unreachable),
         held_bytes: sum(&held),
-        candidates: candidates.len() as u64,
+        candidates: considered,
         detached: detached(objects),
         interpreters: by_interpreter(runtime, objects, &unreachable),
         inconsistent: negative_total,
@@ -136,9 +118,57 @@ pub fn collect(runtime: &Runtime<'_>, objects: &ObjectTable, graph: &HeapGraph) 
     }
 }
 
+/// What the collector would find unreachable among `candidates`, whose counts `change` may correct first.
+pub(super) fn trial(
+    runtime: &Runtime<'_>,
+    objects: &ObjectTable,
+    graph: &HeapGraph,
+    mut candidates: NodeSet,
+    change: impl FnOnce(&mut [u32]),
+) -> Trial {
+    let mut pinned = pinned(graph, objects.len());
+    if runtime.header.has_gc_bits() {
+        pinned.union_with(&split_counts::held_by_stacks(runtime, objects, &candidates));
+    } else if runtime.semantics.tuples_untracked_first {
+        for tuple in untracked_first(runtime, objects) {
+            candidates.remove(tuple);
+        }
+    }
+    let mut refcounts = refcounts(runtime, objects, &candidates);
+    change(&mut refcounts);
+    let mut found = trial_deletion(TrialInput {
+        graph: &graph.forward,
+        candidates: &candidates,
+        refcounts: &refcounts,
+        pinned: &pinned,
+    });
+    drop(refcounts);
+    if runtime.header.has_gc_bits() {
+        let untracked = split_counts::untracked(runtime, objects, graph, &found.unreachable);
+        found.unreachable.subtract(&untracked);
+    }
+    found
+}
+
+/// Of `unreachable`, what a legacy finalizer (`tp_del`) keeps from being freed.
+pub(super) fn uncollectable(
+    runtime: &Runtime<'_>,
+    objects: &ObjectTable,
+    graph: &HeapGraph,
+    unreachable: &NodeSet,
+) -> NodeSet {
+    let legacy = having(runtime, objects, unreachable, |info, _| info.has_legacy_finalizer);
+    finalizer_closure(&graph.forward, &legacy, unreachable)
+}
+
+/// Of `among`, the objects whose finalizer (`__del__`, or what C has for it) has yet to run.
+pub(super) fn finalizing(runtime: &Runtime<'_>, objects: &ObjectTable, among: &NodeSet) -> NodeSet {
+    having(runtime, objects, among, |info, finalized| info.has_finalizer && !finalized)
+}
+
 /// Tracked objects that a full collection examines. Immortal ones are moved to the permanent generation
 /// (`update_refs`, 3.12, gh-95389); that generation is never examined.
-fn candidates(objects: &ObjectTable) -> NodeSet {
+pub(super) fn candidates(objects: &ObjectTable) -> NodeSet {
     let column = objects.flags_column();
     NodeSet::passing(column.len(), |node| {
         column.get(node as usize).is_some_and(|flags| {

@@ -29,6 +29,12 @@ pub struct Holders {
 impl Holders {
     /// Searches the whole heap once. Paths through `avoid` are not taken: what it alone holds is left unreached.
     pub fn search(heap: Heap<'_, '_>, roots: &Roots, avoid: Option<u32>) -> Self {
+        Self::search_over(heap, roots, |source, target| source == target || Some(source) != avoid)
+    }
+
+    /// As [`Holders::search`], by those references from one node to another that `taken` admits; roots are asked for as
+    /// references to themselves.
+    pub fn search_over(heap: Heap<'_, '_>, roots: &Roots, taken: impl Fn(u32, u32) -> bool) -> Self {
         let graph = &heap.graph.forward;
         let slow = slow_types(heap);
         let types = heap.objects.types_column();
@@ -38,16 +44,19 @@ impl Holders {
             let roots = delayed.next();
             let finished = roots.is_none();
             let mut wave = waves.take();
-            wave.extend(roots.unwrap_or_default().into_iter().map(|root| (root, root)));
+            let roots = roots.unwrap_or_default().into_iter().filter(|&root| taken(root, root));
+            wave.extend(roots.map(|root| (root, root)));
             for (node, parent) in wave {
-                if !waves.settle(node, parent) || Some(node) == avoid {
+                if !waves.settle(node, parent) {
                     continue;
                 }
                 let is_slow = types.get(node as usize).and_then(|id| slow.get(id.0 as usize)) == Some(&true);
                 let cost = if is_slow { THROUGH_CODE } else { STEP };
                 for edge in graph.of(node).iter().filter(|edge| keeps_alive(edge.kind())) {
                     let cost = if edge.kind() == EdgeKind::Inferred { INFERRED } else { cost };
-                    waves.offer(edge.target(), node, cost);
+                    if taken(node, edge.target()) {
+                        waves.offer(edge.target(), node, cost);
+                    }
                 }
             }
             if finished && waves.is_empty() {

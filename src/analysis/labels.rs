@@ -160,7 +160,7 @@ const PYTHON_MEMBERS: &[(&str, &str)] = &[
     ("f_funcobj", "f_func"),
 ];
 
-fn python_member(name: &'static str) -> &'static str {
+pub(super) fn python_member(name: &'static str) -> &'static str {
     PYTHON_MEMBERS.iter().find(|(member, _)| *member == name).map_or(name, |(_, python)| python)
 }
 

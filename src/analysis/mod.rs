@@ -9,6 +9,7 @@ mod cuts;
 mod cycle_shape;
 mod cycles;
 mod dominator_rows;
+pub mod free_if;
 mod growth;
 mod held_by_garbage;
 mod histogram;

@@ -189,6 +189,15 @@ impl Roots {
         held
     }
 
+    /// Dicts of interned strings: what they hold is not counted, and goes when nothing else holds it.
+    pub fn interned(&self) -> Vec<u32> {
+        let is_interned = |root: &Root| matches!(root, Root::Reference(found) if found.kind == RootKind::Interpreter("interned strings"));
+        let mut found: Vec<u32> =
+            self.origins.iter().filter(|(_, root)| is_interned(root)).map(|(&node, _)| node).collect();
+        found.sort_unstable();
+        found
+    }
+
     fn add(&mut self, node: u32, root: Root) {
         self.set.insert(node);
         let delay = delay_of(root);

@@ -144,6 +144,12 @@ pub(super) fn nodes(
         };
         return Ok(NodeSet::from_nodes(objects.len(), [id.0]));
     }
+    instances(session, census, target)
+}
+
+/// All direct instances of the types that a target names.
+pub(super) fn instances(session: &Session<'_>, census: &Counted, target: &Target) -> anyhow::Result<NodeSet> {
+    let objects = &census.objects;
     let mut wanted = vec![false; session.runtime.types.len()];
     for type_id in &target.types {
         if let Some(entry) = wanted.get_mut(type_id.0 as usize) {

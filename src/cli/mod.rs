@@ -6,6 +6,7 @@ mod capture_command;
 mod commands;
 mod compare_commands;
 pub mod dump;
+mod free_if_command;
 mod glob;
 mod graph_commands;
 mod index_command;
@@ -104,6 +105,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
         Command::Referrers(arguments) => graph_commands::referrers(&arguments, &common),
         Command::Referents(arguments) => graph_commands::referents(&arguments, &common),
         Command::Paths(arguments) => graph_commands::paths(&arguments, &common),
+        Command::FreeIf(arguments) => free_if_command::free_if(&arguments, &common),
         Command::Cycles(arguments) => graph_commands::cycles(&arguments, &common),
         Command::Suspects(arguments) => return suspects_command::suspects(&arguments, &common),
         Command::Diff(arguments) => compare_commands::diff(&arguments, &common),

@@ -67,7 +67,9 @@ pub mod version;
 mod views;
 mod words;
 
-pub use attributes::{AttributeName, Lookup, class_namespaces, get_attribute, instance_attributes, lookup};
+pub use attributes::{
+    AttributeName, Lookup, class_namespaces, dict_object, get_attribute, instance_attributes, lookup,
+};
 pub use beside::Beside;
 pub use blocks::{
     AllocatorFigures, AllocatorKind, Area, Contents, LiveBlocks, PADDING, PaddedBlock, Region, Regions,
@@ -92,7 +94,7 @@ pub use gc_columns::{read_lists, write_lists};
 pub use header::{GcBits, Header, RefCount};
 pub use instance::DictPlace;
 pub use interpreter::{Gil, Interpreter, ThreadState};
-pub use items::{ItemKey, Items, get_item, items};
+pub use items::{ItemKey, Items, get_item, items, key_equals, text_equals};
 pub use landmarks::Landmarks;
 pub use lines::line_of;
 pub use members::{MemberNames, ask_member_names, member_name};

@@ -195,6 +195,8 @@ pub struct Semantics {
     pub tagged_stack: bool,
     /// The interned dict's own references to mortal interned strings are not counted.
     pub interned_refs_uncounted: bool,
+    /// A class lets go of its table of subclasses when that becomes empty.
+    pub empty_subclasses_freed: bool,
     /// Digits that `int.__sizeof__` counts at least.
     pub least_digits: u64,
     /// `tp_traverse` of a type that C code makes at run time visits the instance's type.
@@ -257,6 +259,8 @@ impl Semantics {
             tuples_untracked_first: layouts.gc.visited_space.is_some(),
             tagged_stack: layouts.frame.tagged.is_some(),
             interned_refs_uncounted: true,
+            // Objects/typeobject.c, remove_subclass: since 3.11 (bpo-46417).
+            empty_subclasses_freed: version.0 >= 0x030b_0000,
             // Objects/listobject.c, list___sizeof___impl: 3.13 reads `allocated` in free-threaded builds too.
             list_capacity_in_front: match (
                 layouts.free_threaded.list_array.items,

@@ -52,7 +52,7 @@ pub fn trial_deletion(input: TrialInput<'_>) -> Trial {
     let (held, negative) = held_from_outside(input, &internal);
     drop(internal);
     let mut unreachable = input.candidates.clone();
-    unreachable.subtract(&mark(input.graph, &held, |edge| {
+    unreachable.subtract(&mark(input.graph, &held, |_, edge| {
         edge.is_visited() && input.candidates.contains(edge.target())
     }));
     let negative_total = negative.len() as u64;

@@ -31,7 +31,7 @@ pub use self::nesting::Nesting;
 pub use self::node_set::{AtomicNodeSet, NodeSet};
 pub use self::paths::{PathTree, ShortestPaths, TreeNode, paths_to};
 pub use self::petgraph::TwoWay;
-pub use self::reach::{reachable, reachable_within};
+pub use self::reach::{reachable, reachable_over, reachable_within};
 pub use self::scc::{Components, Groups, components, components_within};
 
 /// What an edge means to the algorithms.

@@ -14,7 +14,16 @@ const ROOTS_AT_ONCE: usize = 256;
 
 /// `roots` and all nodes reached from them over edges of a kept kind.
 pub fn reachable(graph: &Adjacency, roots: &NodeSet, keep: impl Fn(EdgeKind) -> bool + Sync) -> NodeSet {
-    mark(graph, roots, |edge| keep(edge.kind()))
+    mark(graph, roots, |_, edge| keep(edge.kind()))
+}
+
+/// `roots` and all nodes reached from them over edges that `follow`, told the source of each, admits.
+pub fn reachable_over(
+    graph: &Adjacency,
+    roots: &NodeSet,
+    follow: impl Fn(u32, Edge) -> bool + Sync,
+) -> NodeSet {
+    mark(graph, roots, follow)
 }
 
 /// As [`reachable`], never entering or starting from a node outside `within`.
@@ -26,7 +35,7 @@ pub fn reachable_within(
 ) -> NodeSet {
     let mut roots = roots.clone();
     roots.intersect_with(within);
-    mark(graph, &roots, |edge| keep(edge.kind()) && within.contains(edge.target()))
+    mark(graph, &roots, |_, edge| keep(edge.kind()) && within.contains(edge.target()))
 }
 
 /// Marks from `roots` over the edges that `follow` admits.
@@ -36,7 +45,7 @@ pub fn reachable_within(
 /// on who was first.
 pub(super) fn mark<F>(graph: &Adjacency, roots: &NodeSet, follow: F) -> NodeSet
 where
-    F: Fn(Edge) -> bool + Sync,
+    F: Fn(u32, Edge) -> bool + Sync,
 {
     let marked = AtomicNodeSet::new(graph.nodes());
     let roots: Vec<u32> = roots.iter().filter(|&root| marked.insert(root)).collect();
@@ -56,10 +65,10 @@ fn visit<'s, F>(
     follow: &'s F,
     mut stack: Vec<u32>,
 ) where
-    F: Fn(Edge) -> bool + Sync,
+    F: Fn(u32, Edge) -> bool + Sync,
 {
     while let Some(node) = stack.pop() {
-        let found = graph.of(node).iter().filter(|&&edge| follow(edge)).map(|edge| edge.target());
+        let found = graph.of(node).iter().filter(|&&edge| follow(node, edge)).map(|edge| edge.target());
         stack.extend(found.filter(|&target| marked.insert(target)));
         if stack.len() > SHARE_ABOVE {
             // The older half: what lies deepest in the stack is usually farthest from here.
@@ -106,6 +115,9 @@ mod tests {
                     prop_assert_eq!(reachable(&graph, &roots, strong), all);
                     let some = naive(nodes, &list, &inner, |to, kind| strong(kind) && within.contains(to));
                     prop_assert_eq!(reachable_within(&graph, &roots, &within, strong), some);
+                    let cut = reachable_over(&graph, &roots, |from, edge| from % 3 != 0 && strong(edge.kind()));
+                    let kept: EdgeList = list.iter().copied().filter(|edge| edge.0 % 3 != 0).collect();
+                    prop_assert_eq!(cut, naive(nodes, &kept, &roots, |_, kind| strong(kind)));
                     Ok(())
                 })?;
             }

@@ -10,6 +10,7 @@ pub mod cycles;
 pub mod diff;
 pub mod dominators;
 pub mod envelope;
+pub mod free_if;
 pub mod growth;
 pub mod header;
 pub mod index;

@@ -8,6 +8,7 @@ mod captured;
 mod cells;
 mod containers;
 mod credible;
+mod cuts;
 mod debug_files;
 mod document;
 mod dominators;
@@ -88,6 +89,7 @@ fn main() {
         trials.extend(trial_of_waste(directory.clone()));
         trials.extend(trial_of_suspects("live", directory.clone()));
         trials.extend(trial_of_views(directory.clone()));
+        trials.extend(trial_of_cuts(directory.clone()));
         trials.extend(trial("live", directory));
     }
     trials.extend(partial::trials(&live));
@@ -232,6 +234,17 @@ fn trial_of_views(directory: PathBuf) -> Option<Trial> {
         Trial::test(format!("views::{}", name_of(&directory)), move || {
             let oracle = Oracle::new(directory.join("oracle"));
             views::prove(&directory.join("core"), &oracle, &search(&origin)).map_err(Into::into)
+        })
+    })
+}
+
+/// The trial of what single cuts free; `None` where the oracle made none.
+fn trial_of_cuts(directory: PathBuf) -> Option<Trial> {
+    let origin = Origin::of(&directory)?;
+    let oracle = Oracle::new(directory.join("oracle"));
+    oracle.has_cuts().then(|| {
+        Trial::test(format!("cuts::{}", name_of(&directory)), move || {
+            cuts::prove(&directory.join("core"), &oracle, &search(&origin), &origin).map_err(Into::into)
         })
     })
 }

@@ -180,6 +180,15 @@ impl Oracle {
         serde_json::from_value(note).unwrap_or_else(|error| panic!("notes.{name}: {error}"))
     }
 
+    /// What single cuts freed; committed oracles have none.
+    pub fn has_cuts(&self) -> bool {
+        self.has("cuts.json")
+    }
+
+    pub fn cuts(&self) -> crate::cuts::Cuts {
+        self.json("cuts.json")
+    }
+
     pub fn threads(&self) -> Threads {
         self.json("threads.json")
     }

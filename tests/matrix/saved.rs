@@ -35,6 +35,8 @@ const QUESTIONS: &[&[&str]] = &[
     &["referents", "type"],
     &["paths", "module"],
     &["paths", "sys.path"],
+    &["free-if", "sys.modules['os']", "--list"],
+    &["free-if", "function"],
 ];
 
 /// Saves the heap of a core, and asks both.

@@ -183,6 +183,13 @@ pub enum Command {
     #[command(after_help = "Example:\n  exuvia cuts core.4242")]
     Cuts(CoreArgument),
 
+    /// What would be freed if a reference or an object were let go of, at once and by the collector, and what would stay
+    #[command(after_help = "Example:\n  exuvia free-if core.4242 'app.cache.SESSIONS[\"k\"]'\n\n\
+                      A path names the reference at its end, as `del` does; an address, the object: everything lets go of it; a \
+                      type, all its instances. --object means the object for a path and for a class too, --class-itself the \
+                      reference for a path that names a class.")]
+    FreeIf(FreeIfArguments),
+
     /// Garbage by the shape of its cycles, and why it was not collected
     #[command(after_help = "Example:\n  exuvia cycles core.4242")]
     Cycles(CoreArgument),
@@ -351,6 +358,30 @@ pub struct TargetArguments {
     /// Take a class for the object it is, not for its instances
     #[arg(long)]
     pub class_itself: bool,
+}
+
+/// `free-if`.
+#[derive(Debug, Args)]
+pub struct FreeIfArguments {
+    /// Core file, plain or compressed (zstd, lz4, gzip, xz); `-` reads standard input
+    #[arg(value_name = "CORE")]
+    pub core: PathBuf,
+
+    /// A reference by its Python path, an object by its address, or a type, which stands for all its instances
+    #[arg(value_name = "TARGET")]
+    pub target: String,
+
+    /// The object itself, with every reference to it, though a path or a class names it
+    #[arg(long)]
+    pub object: bool,
+
+    /// Take a class for the object it is, not for its instances
+    #[arg(long, conflicts_with = "object")]
+    pub class_itself: bool,
+
+    /// List what would be freed, by address
+    #[arg(long)]
+    pub list: bool,
 }
 
 /// `threads`.

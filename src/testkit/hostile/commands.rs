@@ -1,5 +1,6 @@
 //! Every command's way through the library, from an opened core to the text and the document, on whatever it leads to.
 
+use crate::analysis::free_if::{self, Cut};
 use crate::analysis::views::{Keepers, caches, exceptions, generators, tasks};
 use crate::analysis::{
     Collection, Direction, DominatorLimits, Heap, Holders, InstanceFilter, PathsLimits, Reached, Retention,
@@ -17,6 +18,7 @@ use crate::report::cuts::CutsReport;
 use crate::report::cycles::CyclesReport;
 use crate::report::diff::DiffReport;
 use crate::report::dominators::DominatorsReport;
+use crate::report::free_if::{FreeIfReport, Question};
 use crate::report::growth::ComparedCore;
 use crate::report::info::InfoReport;
 use crate::report::objects::{ObjectFilter, ObjectsReport};
@@ -51,6 +53,10 @@ const QUESTIONS: [&str; 7] = [
     "frame",
     "type",
 ];
+
+/// Places that are emptied.
+const CUTS: [&str; 5] =
+    ["sys.modules['__main__']", "sys.path", "sys.path[0]", "os.environ._data", "sys.modules['os'].path"];
 
 /// Runs them all. `seed` chooses the objects that some of them are about.
 pub(super) fn all(inputs: &Inputs, table: Option<&Table>, seed: u64) {
@@ -196,7 +202,24 @@ fn held(whole: &Whole<'_, '_>, told: &Told, chosen: &[Address], threads: &Thread
     let roots = Roots::find(heap, &garbage);
     for &object in chosen {
         holders(heap, &roots, told, object);
+        if let Some(id) = objects.find(object) {
+            let_go(heap, &roots, &garbage, told, &Cut::Objects(NodeSet::from_nodes(objects.len(), [id.0])));
+        }
     }
+    for question in CUTS {
+        let expression = query::parse(question).expect("these can be read");
+        let Ok(Some(place)) = query::held_place(runtime, &expression) else { continue };
+        if let Ok(cut) = free_if::reference(heap, place.holder, place.step()) {
+            let_go(heap, &roots, &garbage, told, &cut);
+        }
+    }
+}
+
+/// `free-if`.
+fn let_go(heap: Heap<'_, '_>, roots: &Roots, garbage: &Collection, told: &Told, cut: &Cut) {
+    let found = free_if::free_if(heap, roots, garbage, cut, LIMIT);
+    let question = Question { target: String::new(), cut, instances: false, list: true, limit: LIMIT };
+    told.written(&FreeIfReport::new(heap, question, &found));
 }
 
 /// `diff` and `trend`, of the heap and itself.

@@ -71,6 +71,8 @@ fn every_command_answers_with_the_document_that_is_described() {
             &["dominators"],
             &["dominators", "dict", "--depth", "2"],
             &["cuts"],
+            &["free-if", "sys.path", "--list"],
+            &["free-if", "function"],
             &["cycles"],
             &["suspects"],
             &["waste"],

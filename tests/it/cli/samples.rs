@@ -10,6 +10,7 @@ use exuvia::report::coverage::{
 use exuvia::report::cuts::{CutLine, CutsReport};
 use exuvia::report::cycles::{CyclesReport, EdgeLine, GroupLine, InterpreterLine, StepLine, TypeCount};
 use exuvia::report::dominators::{DominatorLine, DominatorsReport};
+use exuvia::report::free_if::{FreeIfReport, FreedAmount, FreedObject, FreedType, SurvivorRow};
 use exuvia::report::header::ObjectHeader;
 use exuvia::report::index::IndexReport;
 use exuvia::report::info::{
@@ -51,6 +52,7 @@ pub fn documents() -> Vec<(&'static str, Value)> {
         ("paths", document(&paths())),
         ("dominators", document(&dominators())),
         ("cuts", document(&cuts())),
+        ("free-if", document(&free_if())),
         ("cycles", document(&cycles())),
         ("suspects", document(&suspects())),
         ("waste", document(&growth_samples::waste())),
@@ -496,6 +498,40 @@ fn cuts() -> CutsReport {
     CutsReport { live_bytes: 1, cuts_total: 2, cuts: vec![cut] }
 }
 
+fn free_if() -> FreeIfReport {
+    let amount = FreedAmount { objects: 3, bytes: 300 };
+    FreeIfReport {
+        target: text("app.CACHE"),
+        reading: "reference",
+        statement: Some(text("del app.CACHE")),
+        objects: 1,
+        freed: amount,
+        at_once: FreedAmount { objects: 2, bytes: 200 },
+        collected: FreedAmount { objects: 1, bytes: 100 },
+        collector_enabled: false,
+        finalizers: 1,
+        resurrectable: 1,
+        uncollectable: 1,
+        unknown_callbacks: 1,
+        garbage_objects: 1,
+        types_total: 2,
+        types: vec![FreedType { type_name: text("dict"), objects: 2, bytes: 200 }],
+        stays: amount,
+        survivors_total: 2,
+        survivors: vec![SurvivorRow {
+            type_name: text("app.Entry"),
+            label: text("[index]"),
+            direct: true,
+            objects: 2,
+            bytes: 100,
+            example: Hex(8),
+            kept_by: "path",
+            holder: text("app.OTHER"),
+        }],
+        listed: vec![FreedObject { address: Hex(16), type_name: text("dict"), size: 100, at_once: true }],
+    }
+}
+
 fn cycles() -> CyclesReport {
     let group = GroupLine {
         cycles: 1,
@@ -582,6 +618,7 @@ fn pages(width: usize) -> Vec<(&'static str, String)> {
         page(&paths(), width),
         page(&dominators(), width),
         page(&cuts(), width),
+        page(&free_if(), width),
         page(&cycles(), width),
         page(&suspects(), width),
         page(&growth_samples::waste(), width),

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Every command, on a target that most heaps have.
-const COMMANDS: [&[&str]; 24] = [
+const COMMANDS: [&[&str]; 26] = [
     &["overview"],
     &["info", "--show-layouts"],
     &["types"],
@@ -28,6 +28,8 @@ const COMMANDS: [&[&str]; 24] = [
     &["dominators"],
     &["dominators", "dict"],
     &["cuts"],
+    &["free-if", "sys.modules['sys']"],
+    &["free-if", "function", "--list"],
     &["cycles"],
     &["suspects"],
     &["waste", "--values"],

@@ -75,7 +75,7 @@ fn another_program_is_refused_by_its_build_id() {
 #[test]
 fn an_address_that_is_no_object() {
     let fixture = first_fixture();
-    for command in ["show", "referrers", "referents", "paths"] {
+    for command in ["show", "referrers", "referents", "paths", "free-if"] {
         ask(&fixture, command, &["0x1000"], &["0x1000"]);
         ask(&fixture, command, &["0xffffffffffffffff"], &["0xffffffffffffffff"]);
     }
@@ -84,10 +84,19 @@ fn an_address_that_is_no_object() {
 #[test]
 fn a_type_that_does_not_exist() {
     let fixture = first_fixture();
-    for command in ["objects", "referrers", "paths"] {
+    for command in ["objects", "referrers", "paths", "free-if"] {
         ask(&fixture, command, &["no.such.Type"], &["no.such.Type"]);
     }
     ask(&fixture, "objects", &["functon"], &["function"]);
+}
+
+#[test]
+fn a_place_that_python_would_not_empty() {
+    let fixture = first_fixture();
+    ask(&fixture, "free-if", &["sys"], &["sys.modules[\"sys\"]", "--object"]);
+    ask(&fixture, "free-if", &["sys.version_info[0]"], &["tuple", "--object"]);
+    ask(&fixture, "free-if", &["dict.fromkeys"], &["C code", "--object"]);
+    ask(&fixture, "free-if", &["sys.modulse"], &["modulse", "nearest: modules"]);
 }
 
 #[test]
