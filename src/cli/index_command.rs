@@ -81,7 +81,8 @@ impl Session<'_> {
         roots: &Roots,
         retention: &Retention,
     ) {
-        if counted.objects.len() < LEAST_OBJECTS || self.kept.path().is_some() {
+        // Paths and what types retain are worked out for the index alone.
+        if !self.kept.is_wanted() || counted.objects.len() < LEAST_OBJECTS || self.kept.path().is_some() {
             return;
         }
         let written = self.keep_index(counted, graph, garbage, roots, retention);

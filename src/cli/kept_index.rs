@@ -92,6 +92,11 @@ impl KeptIndex {
         }
     }
 
+    /// Whether what is worked out may be kept.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted.is_some()
+    }
+
     /// Where the index lies that is in use.
     pub(super) fn path(&self) -> Option<&Path> {
         self.index.as_ref().filter(|_| !self.given_up.get()).map(Index::path)
