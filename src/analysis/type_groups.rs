@@ -132,9 +132,10 @@ impl Packages {
         let mut packages = Self { by_top: FxHashMap::default(), standard: stdlib_names(runtime) };
         for (name, file) in files {
             let top = top_of(&name);
+            // What is no path, as in a redacted heap, tells nothing: the list of Python's own modules does then.
             let package = match &file {
-                Some(file) => package_of(file, top, home.as_deref()),
-                None => continue,
+                Some(file) if file.contains('/') => package_of(file, top, home.as_deref()),
+                _ => continue,
             };
             packages.by_top.entry(top.to_owned()).or_insert(package);
         }
