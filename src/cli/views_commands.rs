@@ -2,15 +2,22 @@
 
 use super::args::{Common, ViewArguments, ViewChoice};
 use super::output::print;
-use super::session::{Opened, Session};
-use crate::analysis::views::{Keepers, caches, exceptions, generators, tasks};
+use super::session::Opened;
+use crate::analysis::views::{
+    Keepers, buffers, caches, exceptions, executors, generators, log_handlers, log_records, modules, queues,
+    tasks, weak_registries,
+};
 use crate::analysis::{Heap, Reached};
 use crate::cpython::Values;
-use crate::report::Report;
+use crate::report::views::buffers::BuffersReport;
 use crate::report::views::caches::CachesReport;
 use crate::report::views::exceptions::ExceptionsReport;
 use crate::report::views::generators::GeneratorsReport;
+use crate::report::views::logging::LoggingReport;
+use crate::report::views::modules::ModulesReport;
+use crate::report::views::queues::QueuesReport;
 use crate::report::views::tasks::TasksReport;
+use crate::report::views::weak::WeakReport;
 use clap::ValueEnum;
 
 /// Rows of each list.
@@ -38,27 +45,43 @@ pub fn view(arguments: &ViewArguments, common: &Common) -> anyhow::Result<()> {
     match view {
         ViewChoice::Tasks => {
             let report = TasksReport::new(keepers, tasks(heap), values, limit);
-            written(&mut session, &report, common)?;
+            session.print(&report, common)?;
         }
         ViewChoice::Generators => {
             let report = GeneratorsReport::new(keepers, generators(heap), limit);
-            written(&mut session, &report, common)?;
+            session.print(&report, common)?;
         }
         ViewChoice::Caches => {
             let report = CachesReport::new(keepers, caches(heap), limit);
-            written(&mut session, &report, common)?;
+            session.print(&report, common)?;
         }
         ViewChoice::Exceptions => {
             let report = ExceptionsReport::new(keepers, exceptions(heap), limit);
-            written(&mut session, &report, common)?;
+            session.print(&report, common)?;
+        }
+        ViewChoice::Buffers => {
+            let report = BuffersReport::new(keepers, buffers(heap), limit);
+            session.print(&report, common)?;
+        }
+        ViewChoice::Modules => {
+            let report = ModulesReport::new(keepers, &modules(heap, reached), limit);
+            session.print(&report, common)?;
+        }
+        ViewChoice::Queues => {
+            let report = QueuesReport::new(keepers, queues(heap), executors(heap), limit);
+            session.print(&report, common)?;
+        }
+        ViewChoice::Logging => {
+            let report = LoggingReport::new(keepers, log_handlers(heap), log_records(heap), limit);
+            session.print(&report, common)?;
+        }
+        ViewChoice::Weak => {
+            let report = WeakReport::new(keepers, weak_registries(heap), limit);
+            session.print(&report, common)?;
         }
     }
     session.keep_for_next(&counted, &graph, &garbage, &roots, &retention);
     Ok(())
-}
-
-fn written<R: Report>(session: &mut Session<'_>, report: &R, common: &Common) -> anyhow::Result<()> {
-    session.print(report, common)
 }
 
 /// What there is to look at.

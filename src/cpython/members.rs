@@ -52,6 +52,13 @@ pub fn member_offset(runtime: &Runtime<'_>, info: &TypeInfo, name: &str) -> Opti
     })
 }
 
+/// The eight bytes of the member `name` of an object of type `info`; `None` where no debug information has it, or it is not
+/// readable.
+pub fn member_value(runtime: &Runtime<'_>, info: &TypeInfo, object: Address, name: &str) -> Option<u64> {
+    let offset = member_offset(runtime, info, name)?;
+    runtime.space.read_u64(object.wrapping_add(u64::from(offset))).ok()
+}
+
 /// Asks for the names of the members of every type, so that they are among what the files told.
 pub fn ask_member_names(runtime: &Runtime<'_>) {
     for (_, info) in runtime.types.iter() {

@@ -97,7 +97,7 @@ pub use interpreter::{Gil, Interpreter, ThreadState};
 pub use items::{ItemKey, Items, get_item, items, key_equals, text_equals};
 pub use landmarks::Landmarks;
 pub use lines::line_of;
-pub use members::{MemberNames, ask_member_names, member_name};
+pub use members::{MemberNames, ask_member_names, member_name, member_value};
 pub use mimalloc::{HeapFigures, MimallocFigures};
 pub use names::type_module;
 pub use object_chain::chained_objects;

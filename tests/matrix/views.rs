@@ -1,7 +1,10 @@
 //! `view` says what the interpreter says: `fixtures/programs/seen.py` over the heap of `service.py`.
 
 use crate::oracle::Oracle;
-use exuvia::analysis::views::{caches, exceptions, generators, tasks};
+use exuvia::analysis::views::{
+    buffers, caches, exceptions, executors, generators, imported_modules, log_handlers, queues, tasks,
+    weak_registries,
+};
 use exuvia::analysis::{Heap, python_name};
 use exuvia::corefile::{Inputs, SearchOptions};
 use exuvia::cpython::{Bound, FutureState, GeneratorState, Runtime, task_name};
@@ -9,6 +12,9 @@ use exuvia::heap::{ObjectId, build_graph, census};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
+
+/// Modules that have more functions and classes by the time the heap is dumped: those that the oracle works with.
+const GROWING: [&str; 2] = ["oracle", "ctypes"];
 
 /// Rows by the id that they begin with.
 type Rows = BTreeMap<u64, Value>;
@@ -26,6 +32,15 @@ pub fn prove(core: &Path, oracle: &Oracle, options: &SearchOptions) -> Result<()
         ("generators", seen_generators(heap)),
         ("caches", seen_caches(heap)),
         ("exceptions", seen_exceptions(heap)),
+        ("buffers", seen_buffers(heap)),
+        ("modules", seen_modules(heap)),
+        ("queues", queues(heap).iter().map(|q| json!([at(heap, q.id), q.items, q.bound])).collect()),
+        ("executors", seen_executors(heap)),
+        (
+            "logging",
+            log_handlers(heap).iter().map(|h| json!([at(heap, h.id), h.level, h.buffered])).collect(),
+        ),
+        ("weak", weak_registries(heap).iter().map(|r| json!([at(heap, r.id), r.entries, r.dead])).collect()),
     ];
     let wrong: Vec<String> =
         answers.iter().flat_map(|(view, ours)| differences(view, ours, &by_id(&seen[view]))).collect();
@@ -109,4 +124,25 @@ fn seen_exceptions(heap: Heap<'_, '_>) -> Vec<Value> {
         json!([at(heap, exception.id), name, exception.frames, exception.context.map(|id| at(heap, id))])
     };
     exceptions(heap).iter().map(row).collect()
+}
+
+/// Memoryviews: the collector does not know other buffers, so that the interpreter cannot list them.
+fn seen_buffers(heap: Heap<'_, '_>) -> Vec<Value> {
+    let views = buffers(heap).into_iter().filter(|buffer| heap.type_name(buffer.id) == "memoryview");
+    let owner = |id: Option<ObjectId>| id.map(|id| at(heap, id));
+    views.map(|view| json!([at(heap, view.id), view.bytes, owner(view.owner)])).collect()
+}
+
+fn seen_modules(heap: Heap<'_, '_>) -> Vec<Value> {
+    let row = |module: &exuvia::analysis::views::ImportedModule| {
+        json!([at(heap, module.id), module.name, module.functions, module.classes])
+    };
+    imported_modules(heap).iter().filter(|module| !GROWING.contains(&module.name.as_str())).map(row).collect()
+}
+
+fn seen_executors(heap: Heap<'_, '_>) -> Vec<Value> {
+    let row = |pool: &exuvia::analysis::views::Executor| {
+        json!([at(heap, pool.id), pool.workers, pool.most_workers, pool.waiting])
+    };
+    executors(heap).iter().map(row).collect()
 }

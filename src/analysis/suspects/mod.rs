@@ -26,6 +26,7 @@ pub use finding::{Confidence, Evidence, Mostly, Remedy, Suspect, SuspectKind};
 pub use nested::describe_contents;
 pub use owners::retained_by_suspects;
 pub(super) use places::{places, stdlib_names};
+pub(super) use special::{pinned, viewed};
 pub(super) use structure::is_structure;
 pub use thresholds::{Least, Thresholds};
 

@@ -75,23 +75,28 @@ pub struct Pinned {
 /// The buffer that `view` pins: nothing but views refers to it, and they show a small part.
 pub fn pinned(heap: Heap<'_, '_>, view: ObjectId) -> Option<Pinned> {
     let shown = view_length(heap.runtime, heap.objects.address(view))?;
+    let (buffer, views) = viewed(heap, view)?;
+    let bytes = heap.objects.size(buffer);
+    let small = shown.saturating_mul(views).saturating_mul(SMALL_PART) < bytes;
+    let alone = heap.refcount(buffer) == Some(1);
+    (bytes >= MIN_BUFFER && small && alone).then_some(Pinned { shown, kept: bytes / views })
+}
+
+/// What a memoryview or numpy array shows the bytes of, and how many views share the reference to that.
+pub fn viewed(heap: Heap<'_, '_>, view: ObjectId) -> Option<(ObjectId, u64)> {
     let held = |from: ObjectId, wanted: &dyn Fn(ObjectId) -> bool| {
         let edges = heap.graph.forward.of(from.0).iter().filter(|edge| keeps_alive(edge.kind()));
         edges.filter_map(|edge| heap.id(edge.target())).find(|&target| wanted(target))
     };
     // All memoryviews of a buffer share one object that refers to it (Objects/memoryobject.c, _PyManagedBufferObject).
-    let (buffer, views) = match heap.type_of(view).walk.kind {
-        WalkKind::NumpyArray => (base_of_array(heap, view)?, 1),
+    match heap.type_of(view).walk.kind {
+        WalkKind::NumpyArray => Some((base_of_array(heap, view)?, 1)),
         _ => {
             let shared = held(view, &|target| heap.type_name(target) == "managedbuffer")?;
             let is_type = |target| heap.type_of(target).walk.kind == WalkKind::Type;
-            (held(shared, &|target| !is_type(target))?, heap.refcount(shared)?.max(1))
+            Some((held(shared, &|target| !is_type(target))?, heap.refcount(shared)?.max(1)))
         }
-    };
-    let bytes = heap.objects.size(buffer);
-    let small = shown.saturating_mul(views).saturating_mul(SMALL_PART) < bytes;
-    let alone = heap.refcount(buffer) == Some(1);
-    (bytes >= MIN_BUFFER && small && alone).then_some(Pinned { shown, kept: bytes / views })
+    }
 }
 
 /// What a numpy array is a view of.

@@ -1,16 +1,25 @@
-//! What the frameworks that people run say of themselves, decoded from their objects: tasks, generators, caches, exceptions.
+//! What the frameworks that people run say of themselves, decoded from their objects: tasks, generators, caches, queues,
+//! buffers, modules.
 //!
 //! Knows which objects are of interest and in which order; refuses to know text, JSON and memory layouts. Of each object it is
 //! told what it keeps alive alone and by which path it is held ([`Keepers`]).
 
+mod buffers;
 mod caches;
 mod exceptions;
 mod generators;
+mod modules;
+mod registries;
 mod tasks;
 
+pub use buffers::{Buffer, buffers};
 pub use caches::{CachedFunction, caches};
 pub use exceptions::{KeptException, exceptions};
 pub use generators::{GeneratorGroup, GeneratorKind, GeneratorView, generators, group_generators};
+pub use modules::{ImportedModule, imported_modules, modules};
+pub use registries::{
+    Executor, LogHandler, Queue, WeakRegistry, executors, log_handlers, log_records, queues, weak_registries,
+};
 pub use tasks::{AwaitStep, Task, TaskGroup, group_tasks, tasks};
 
 use super::{Heap, PathWriter, Reached};
@@ -64,6 +73,12 @@ pub fn read_views(heap: Heap<'_, '_>) {
     caches(heap);
     exceptions(heap);
     generators(heap);
+    buffers(heap);
+    imported_modules(heap);
+    queues(heap);
+    executors(heap);
+    log_handlers(heap);
+    weak_registries(heap);
 }
 
 /// All instances of the types that `is_wanted` accepts, by address. Types are asked once each.

@@ -30,4 +30,14 @@ pub enum ViewChoice {
     Caches,
     /// Exceptions that are alive, and the frames that their tracebacks keep
     Exceptions,
+    /// Buffers and views of buffers: memoryview, bytearray, array, BytesIO, mmap, numpy; and which view keeps much more than it shows
+    Buffers,
+    /// Modules by what they keep with their functions and classes: what importing them costs
+    Modules,
+    /// Queues with what waits in them, and pools of threads
+    Queues,
+    /// Handlers of logging, and the records that they keep back
+    Logging,
+    /// Dicts and sets that hold their objects weakly: entries, and those whose object is gone
+    Weak,
 }

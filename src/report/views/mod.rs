@@ -2,10 +2,15 @@
 //!
 //! Knows how an object, what it keeps and its path are written; refuses to know how any of that was found.
 
+pub mod buffers;
 pub mod caches;
 pub mod exceptions;
 pub mod generators;
+pub mod logging;
+pub mod modules;
+pub mod queues;
 pub mod tasks;
+pub mod weak;
 
 use super::{CoreIdentity, Coverage, Hex, Page, Tone, number, short_type_name};
 use crate::analysis::views::Keepers;

@@ -1,7 +1,10 @@
 //! Every command's way through the library, from an opened core to the text and the document, on whatever it leads to.
 
 use crate::analysis::free_if::{self, Cut};
-use crate::analysis::views::{Keepers, caches, exceptions, generators, tasks};
+use crate::analysis::views::{
+    Keepers, buffers, caches, exceptions, executors, generators, log_handlers, log_records, modules, queues,
+    tasks, weak_registries,
+};
 use crate::analysis::{
     Collection, Direction, DominatorLimits, Heap, Holders, InstanceFilter, PathsLimits, Reached, Retention,
     Roots, Selection, Snapshot, Suspects, Thresholds, TypeGrouping, TypeGroups, WasteLimits, best_cuts,
@@ -31,10 +34,15 @@ use crate::report::suspects::SuspectsReport;
 use crate::report::threads::{ThreadOptions, ThreadsReport};
 use crate::report::trend::TrendReport;
 use crate::report::types::{Measured, TypeOptions, TypeSelection, TypeSort, TypesReport};
+use crate::report::views::buffers::BuffersReport;
 use crate::report::views::caches::CachesReport;
 use crate::report::views::exceptions::ExceptionsReport;
 use crate::report::views::generators::GeneratorsReport;
+use crate::report::views::logging::LoggingReport;
+use crate::report::views::modules::ModulesReport;
+use crate::report::views::queues::QueuesReport;
 use crate::report::views::tasks::TasksReport;
+use crate::report::views::weak::WeakReport;
 use crate::report::waste::WasteReport;
 use crate::report::{CoreIdentity, Coverage, Envelope, Page, Report};
 use std::hint::black_box;
@@ -249,6 +257,11 @@ fn viewed(heap: Heap<'_, '_>, reached: Reached<'_>, told: &Told) {
     told.written(&GeneratorsReport::new(keepers, generators(heap), LIMIT));
     told.written(&CachesReport::new(keepers, caches(heap), LIMIT));
     told.written(&ExceptionsReport::new(keepers, exceptions(heap), LIMIT));
+    told.written(&BuffersReport::new(keepers, buffers(heap), LIMIT));
+    told.written(&ModulesReport::new(keepers, &modules(heap, reached), LIMIT));
+    told.written(&QueuesReport::new(keepers, queues(heap), executors(heap), LIMIT));
+    told.written(&LoggingReport::new(keepers, log_handlers(heap), log_records(heap), LIMIT));
+    told.written(&WeakReport::new(keepers, weak_registries(heap), LIMIT));
 }
 
 /// `objects` of an object's type, `referrers`, `referents` and `paths` of the object.

@@ -81,6 +81,11 @@ fn every_command_answers_with_the_document_that_is_described() {
             &["view generators"],
             &["view caches"],
             &["view exceptions"],
+            &["view buffers"],
+            &["view modules"],
+            &["view queues"],
+            &["view logging"],
+            &["view weak"],
         ] {
             let (command, rest) = arguments.split_first().expect("a command");
             let words: Vec<&str> = command.split(' ').collect();

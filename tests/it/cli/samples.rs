@@ -62,6 +62,11 @@ pub fn documents() -> Vec<(&'static str, Value)> {
         ("view generators", document(&view_samples::generators())),
         ("view caches", document(&view_samples::caches())),
         ("view exceptions", document(&view_samples::exceptions())),
+        ("view buffers", document(&view_samples::buffers())),
+        ("view modules", document(&view_samples::modules())),
+        ("view queues", document(&view_samples::queues())),
+        ("view logging", document(&view_samples::logging())),
+        ("view weak", document(&view_samples::weak())),
         ("index", document(&IndexReport::new(Path::new("core.exuvia-index"), 1, 1, 1))),
         ("capture", document(&captured())),
         ("save", document(&saved())),
@@ -628,6 +633,11 @@ fn pages(width: usize) -> Vec<(&'static str, String)> {
         page(&view_samples::generators(), width),
         page(&view_samples::caches(), width),
         page(&view_samples::exceptions(), width),
+        page(&view_samples::buffers(), width),
+        page(&view_samples::modules(), width),
+        page(&view_samples::queues(), width),
+        page(&view_samples::logging(), width),
+        page(&view_samples::weak(), width),
     ]
 }
 

@@ -2,10 +2,15 @@
 
 use exuvia::report::Hex;
 use exuvia::report::views::HeldObject;
+use exuvia::report::views::buffers::{BufferRow, BuffersReport, OwnerRow};
 use exuvia::report::views::caches::{CacheRow, CachesReport};
 use exuvia::report::views::exceptions::{ExceptionRow, ExceptionType, ExceptionsReport};
 use exuvia::report::views::generators::{GeneratorGroupRow, GeneratorRow, GeneratorsReport};
+use exuvia::report::views::logging::{HandlerRow, LoggingReport};
+use exuvia::report::views::modules::{ImportedRow, ModulesReport};
+use exuvia::report::views::queues::{ExecutorRow, QueueRow, QueuesReport};
 use exuvia::report::views::tasks::{AwaitRow, TaskGroupRow, TaskRow, TasksReport};
+use exuvia::report::views::weak::{RegistryRow, WeakReport};
 
 /// What a process may have put into any name.
 fn evil() -> String {
@@ -110,4 +115,45 @@ pub fn exceptions() -> ExceptionsReport {
         types: vec![of_type],
         exceptions: vec![exception],
     }
+}
+
+pub fn buffers() -> BuffersReport {
+    let owner = OwnerRow { address: Hex(1), type_name: evil(), bytes: 1 };
+    let buffer = BufferRow { object: held(), bytes: Some(1), owner: Some(owner), pins: true };
+    BuffersReport { view: "buffers", buffers_total: 2, pins: 1, buffers: vec![buffer] }
+}
+
+pub fn modules() -> ModulesReport {
+    let module = ImportedRow {
+        address: Hex(1),
+        name: evil(),
+        functions: 1,
+        classes: 1,
+        retained_objects: 1,
+        retained_bytes: 1,
+    };
+    ModulesReport { view: "modules", modules_total: 2, retained_bytes: 1, modules: vec![module] }
+}
+
+pub fn queues() -> QueuesReport {
+    let queue = QueueRow { object: held(), items: Some(1), maxsize: Some(1) };
+    let executor = ExecutorRow { object: held(), workers: Some(1), max_workers: Some(1), waiting: Some(1) };
+    QueuesReport {
+        view: "queues",
+        queues_total: 2,
+        items: 1,
+        queues: vec![queue],
+        executors_total: 2,
+        executors: vec![executor],
+    }
+}
+
+pub fn logging() -> LoggingReport {
+    let handler = HandlerRow { object: held(), level: Some(30), buffered: Some(1) };
+    LoggingReport { view: "logging", records: 1, handlers_total: 2, handlers: vec![handler] }
+}
+
+pub fn weak() -> WeakReport {
+    let registry = RegistryRow { object: held(), entries: 2, dead: 1 };
+    WeakReport { view: "weak", registries_total: 2, entries: 2, dead: 1, registries: vec![registry] }
 }

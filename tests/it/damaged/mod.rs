@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Every command, on a target that most heaps have.
-const COMMANDS: [&[&str]; 26] = [
+const COMMANDS: [&[&str]; 31] = [
     &["overview"],
     &["info", "--show-layouts"],
     &["types"],
@@ -38,6 +38,11 @@ const COMMANDS: [&[&str]; 26] = [
     &["view", "generators"],
     &["view", "caches"],
     &["view", "exceptions"],
+    &["view", "buffers"],
+    &["view", "modules"],
+    &["view", "queues"],
+    &["view", "logging"],
+    &["view", "weak"],
     &["dev", "layouts"],
     &["dev", "dump"],
 ];
