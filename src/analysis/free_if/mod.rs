@@ -2,7 +2,7 @@
 //! collector, as CPython does it.
 //!
 //! Counts are counted down first, as `del` does it; then the collector is run on what no root reaches any more, with the
-//! counts that are left ([`super::collector`]). Knows what stays although it was held, and who holds it. Refuses to run code:
+//! counts that are left (`collector.rs`). Knows what stays although it was held, and who holds it. Refuses to run code:
 //! finalizers are counted and taken to bring nothing back, callbacks of weak references do what those of the standard
 //! library do or nothing.
 
