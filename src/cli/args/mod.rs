@@ -601,7 +601,9 @@ mod tests {
         });
         for command in leaves {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(help.contains("Example:\n  exuvia "), "{} has no example", command.get_name());
+            let has_example =
+                ["Example", "Examples"].iter().any(|word| help.contains(&format!("{word}:\n  exuvia ")));
+            assert!(has_example, "{} has no example", command.get_name());
         }
     }
 
