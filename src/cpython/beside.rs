@@ -39,6 +39,11 @@ enum AttributeArray {
 }
 
 impl Beside {
+    /// Whether it tells of attributes alone, and of nothing that the struct of a C module refers to.
+    pub fn is_attributes_only(&self) -> bool {
+        self.native.is_none()
+    }
+
     /// Looks at the type of `info`.
     pub fn of(runtime: &Runtime<'_>, info: &TypeInfo) -> Self {
         Self { attributes: AttributeArray::of(runtime, info), native: native(runtime, info) }
