@@ -121,10 +121,16 @@ fn embedded_tables_are_adapted_to_other_processors() {
             let line: [&dyn AsRef<std::ffi::OsStr>; 3] = [&"--show-layouts", &"--core-only", &untold];
             answer("info", &[&line, rest].concat()).expect("an interpreter")["layouts"].clone()
         };
-        assert_eq!(layouts(&[]), layouts(&[&"--layout", &table]), "{}", core.display());
-        compared += 1;
+        let (adapted, own) = (layouts(&[]), layouts(&[&"--layout", &table]));
+        let (adapted, own) = (adapted.as_array().expect("a list"), own.as_array().expect("a list"));
+        assert_eq!(adapted.len(), own.len(), "{}", core.display());
+        // A table that was written before a field was asked for does not have it.
+        for (adapted, own) in adapted.iter().zip(own).filter(|(_, own)| !own["origin"].is_null()) {
+            assert_eq!(adapted, own, "{}", core.display());
+            compared += 1;
+        }
     }
-    assert!(compared > 0, "no committed core is of another processor");
+    assert!(compared > 100, "no committed core is of another processor");
 }
 
 #[test]
