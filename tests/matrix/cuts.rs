@@ -3,11 +3,11 @@
 use crate::cells::Origin;
 use crate::oracle::Oracle;
 use exuvia::analysis::free_if::{self, Cut, FreeIf};
-use exuvia::analysis::{Heap, Roots, collect};
+use exuvia::analysis::{Heap, Root, Roots, collect};
 use exuvia::corefile::{Inputs, SearchOptions};
 use exuvia::cpython::Runtime;
 use exuvia::graph::NodeSet;
-use exuvia::heap::{build_graph, census};
+use exuvia::heap::{ObjectId, build_graph, census};
 use exuvia::query;
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -30,15 +30,6 @@ const UNSHOWN: [(&str, &[&str]); 4] = [
     ("_abc_data", &["set", "weakref", "builtin_function_or_method"]),
     ("_pickle.Pickler", &["list", "dict"]),
 ];
-
-/// Builds of 3.13 and 3.14 on which a cut frees one or two str more than `free-if` says, each of one reference: a name, as it
-/// seems, that something holds which no traversal shows. Not understood yet, and not the same ones in every run.
-const NOT_COMPARED: [&str; 4] = ["3.13.15dtr", "3.13.18", "3.13.18d", "3.14.10d"];
-
-/// Whether the cuts of a core are compared.
-pub fn is_compared(origin: &Origin) -> bool {
-    !NOT_COMPARED.contains(&origin.cell.as_str())
-}
 
 /// `PREFIX.cuts.json`.
 #[derive(Debug, Deserialize)]
@@ -82,6 +73,11 @@ pub fn prove(core: &Path, oracle: &Oracle, options: &SearchOptions, origin: &Ori
                 let theirs: BTreeSet<u64> = theirs.iter().copied().collect();
                 ours.extend(theirs.iter().copied().filter(|&id| {
                     heap.objects.find(id).is_some_and(|id| unshown.contains(&heap.type_name(id)))
+                }));
+                // A name that only the type cache holds goes when another one takes its place (Objects/typeobject.c).
+                let only_in_c = |id: ObjectId| matches!(roots.origin(id.0), Some(Root::HeldByC(1)));
+                ours.extend(theirs.iter().copied().filter(|&id| {
+                    heap.objects.find(id).is_some_and(|id| heap.type_name(id) == "str" && only_in_c(id))
                 }));
                 // Deleting an attribute may leave its name in the type cache.
                 ours.retain(|id| theirs.contains(id) || !keys.contains(id));
