@@ -86,6 +86,13 @@ pub enum WhyUncollected {
     Collecting,
 }
 
+impl Collection {
+    /// Bytes that a collection would free: of the unreachable objects, and of what only they hold.
+    pub fn bytes(&self) -> u64 {
+        self.unreachable_bytes.saturating_add(self.held_bytes)
+    }
+}
+
 /// Runs the detector.
 pub fn collect(runtime: &Runtime<'_>, objects: &ObjectTable, graph: &HeapGraph) -> Collection {
     let candidates = candidates(objects);

@@ -55,8 +55,8 @@ pub use suspects::{
 pub use type_groups::{TypeGrouping, TypeGroups};
 pub use waste::{ValueGroup, Waste, WasteFinding, WasteHolder, WasteKind, WasteLimits, waste, waste_of_room};
 
-use crate::cpython::{Runtime, TypeInfo, uncounted_referents};
-use crate::graph::EdgeKind;
+use crate::cpython::{Runtime, TypeId, TypeInfo, uncounted_referents};
+use crate::graph::{EdgeKind, NodeSet};
 use crate::heap::{HeapGraph, ObjectId, ObjectTable};
 
 /// What every question needs: the process, its objects, their references.
@@ -91,6 +91,19 @@ impl<'h> Heap<'h, '_> {
                 each(target);
             }
         });
+    }
+
+    /// All direct instances of the types that `is_wanted`, each of which is asked once.
+    pub fn nodes_of_types(&self, is_wanted: impl Fn(TypeId, &TypeInfo) -> bool) -> NodeSet {
+        let types = self.runtime.types.iter();
+        let wanted: Vec<bool> = types.map(|(id, info)| is_wanted(id, info)).collect();
+        let column = self.objects.types_column();
+        if !wanted.contains(&true) {
+            return NodeSet::new(column.len());
+        }
+        let is_of_these =
+            |node: u32| column.get(node as usize).and_then(|id| wanted.get(id.0 as usize)) == Some(&true);
+        NodeSet::passing(column.len(), is_of_these)
     }
 
     /// What is known of an object's type.

@@ -29,7 +29,7 @@ pub fn free_if(arguments: &FreeIfArguments, common: &Common) -> anyhow::Result<(
     let heap_now = heap(&session.runtime, &census, &graph);
     let by_instances = !target.types.is_empty() && !arguments.object && !arguments.class_itself;
     let cut = match by_instances {
-        true => Cut::Objects(instances(&session, &census, &target)?),
+        true => Cut::Objects(instances(heap_now, &target)?),
         false => one(heap_now, &expression, &target, arguments.object)?,
     };
     let garbage = session.collect(&census, &graph);

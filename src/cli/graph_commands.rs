@@ -41,7 +41,7 @@ fn references(arguments: &TargetArguments, common: &Common, direction: Direction
     let mut session = opened.session()?;
     let (census, graph) = whole_graph(&mut session)?;
     let target = query::resolve(&session.runtime, &query::parse(&arguments.target)?)?;
-    let wanted = nodes(&session, &census, &target, arguments.class_itself)?;
+    let wanted = nodes(heap(&session.runtime, &census, &graph), &target, arguments.class_itself)?;
     let limit = common.limit.unwrap_or(REFERENCES_LIMIT);
     let roots = match direction {
         Direction::Referrers => {
@@ -69,7 +69,7 @@ pub fn paths(arguments: &TargetArguments, common: &Common) -> anyhow::Result<()>
     let mut session = opened.session()?;
     let (census, graph) = whole_graph(&mut session)?;
     let target = query::resolve(&session.runtime, &query::parse(&arguments.target)?)?;
-    let wanted = nodes(&session, &census, &target, arguments.class_itself)?;
+    let wanted = nodes(heap(&session.runtime, &census, &graph), &target, arguments.class_itself)?;
     let garbage = session.collect(&census, &graph);
     let roots = session.roots(&census, &graph, &garbage);
     let holders = session.holders(&census, &graph, &roots);
@@ -127,13 +127,8 @@ pub(super) fn heap<'h, 'core>(
 ///
 /// # Errors
 /// It stands for no object that was counted.
-pub(super) fn nodes(
-    session: &Session<'_>,
-    census: &Counted,
-    target: &Target,
-    class_itself: bool,
-) -> anyhow::Result<NodeSet> {
-    let objects = &census.objects;
+pub(super) fn nodes(heap: Heap<'_, '_>, target: &Target, class_itself: bool) -> anyhow::Result<NodeSet> {
+    let objects = heap.objects;
     if target.types.is_empty() || class_itself {
         let address = target.require_object()?;
         let Some(id) = objects.find(address) else {
@@ -144,22 +139,12 @@ pub(super) fn nodes(
         };
         return Ok(NodeSet::from_nodes(objects.len(), [id.0]));
     }
-    instances(session, census, target)
+    instances(heap, target)
 }
 
 /// All direct instances of the types that a target names.
-pub(super) fn instances(session: &Session<'_>, census: &Counted, target: &Target) -> anyhow::Result<NodeSet> {
-    let objects = &census.objects;
-    let mut wanted = vec![false; session.runtime.types.len()];
-    for type_id in &target.types {
-        if let Some(entry) = wanted.get_mut(type_id.0 as usize) {
-            *entry = true;
-        }
-    }
-    let types = objects.types_column();
-    let is_wanted =
-        |node: u32| types.get(node as usize).and_then(|id| wanted.get(id.0 as usize)) == Some(&true);
-    let found = NodeSet::passing(objects.len(), is_wanted);
+pub(super) fn instances(heap: Heap<'_, '_>, target: &Target) -> anyhow::Result<NodeSet> {
+    let found = heap.nodes_of_types(|id, _| target.types.contains(&id));
     if found.is_empty() {
         anyhow::bail!("{} has no direct instances; --class-itself asks about the class", target.text);
     }

@@ -27,7 +27,7 @@ pub fn dominators(arguments: &DominatorsArguments, common: &Common) -> anyhow::R
     let (census, graph) = whole_graph(&mut session)?;
     let target = expression.map(|expression| query::resolve(&session.runtime, &expression)).transpose()?;
     let within = match &target {
-        Some(target) => Some(nodes(&session, &census, target, arguments.class_itself)?),
+        Some(target) => Some(nodes(heap(&session.runtime, &census, &graph), target, arguments.class_itself)?),
         None => None,
     };
     let garbage = session.collect(&census, &graph);

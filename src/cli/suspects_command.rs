@@ -4,7 +4,7 @@ use super::Outcome;
 use super::args::{Common, SuspectsArguments};
 use super::graph_commands::{heap, whole_graph};
 use super::session::Opened;
-use crate::analysis::{self, Collection, Heap, Retention, Suspects, Thresholds};
+use crate::analysis::{self, Collection, Heap, InstanceFilter, Retention, Suspects, Thresholds};
 use crate::query::{self, Condition, Measure};
 use crate::report::suspects::{Amount, ConditionRow, SuspectsReport};
 
@@ -52,9 +52,7 @@ impl Measured<'_, '_, '_> {
             Measure::Retained => Amount::Bytes(list.iter().map(|suspect| suspect.kept()).max().unwrap_or(0)),
             Measure::Share => Amount::Share(list.iter().map(|suspect| suspect.share).max().unwrap_or(0)),
             Measure::Suspects => Amount::Count(list.len() as u64),
-            Measure::Garbage => {
-                Amount::Bytes(self.garbage.unreachable_bytes.saturating_add(self.garbage.held_bytes))
-            }
+            Measure::Garbage => Amount::Bytes(self.garbage.bytes()),
             Measure::Heap => Amount::Bytes(self.suspects.heap_bytes),
             Measure::RetainedBy(name) => Amount::Bytes(self.retained_by(&condition.text, name)?),
             Measure::Objects(name) => Amount::Count(self.instances(&condition.text, name)?.0),
@@ -88,8 +86,8 @@ impl Measured<'_, '_, '_> {
                 target.text
             );
         }
-        let objects = self.heap.objects;
-        let wanted = objects.ids().filter(|&id| target.types.contains(&objects.type_id(id)));
-        Ok(wanted.fold((0, 0), |(count, bytes), id| (count + 1, objects.size(id).saturating_add(bytes))))
+        let Heap { runtime, objects, .. } = self.heap;
+        let found = analysis::instances(runtime, objects, &target.types, &InstanceFilter::default(), 0);
+        Ok((found.objects, found.bytes))
     }
 }

@@ -78,16 +78,12 @@ impl Snapshot {
         with_objects: bool,
     ) -> Self {
         let (types, numbers) = types(heap);
-        let garbage_nodes = garbage.unreachable.iter().chain(garbage.held.iter());
         let mut snapshot = Self {
             objects: types.iter().map(|row| row.objects).sum(),
             bytes: types.iter().map(|row| row.bytes).sum(),
             types,
             holders: holders(heap, roots, retention, suspects),
-            garbage_bytes: garbage_nodes
-                .filter_map(|node| heap.id(node))
-                .map(|id| heap.objects.size(id))
-                .sum(),
+            garbage_bytes: garbage.bytes(),
             placed: Placed::default(),
         };
         if with_objects {

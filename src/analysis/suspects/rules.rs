@@ -236,7 +236,7 @@ fn single_owner(case: &Case<'_, '_, '_>) -> Found {
 
 /// Cycles that a collection would free.
 pub fn uncollected_garbage(survey: &Survey<'_, '_, '_>, garbage: &Collection) -> Option<Suspect> {
-    let bytes = garbage.unreachable_bytes.saturating_add(garbage.held_bytes);
+    let bytes = garbage.bytes();
     if !survey.thresholds.garbage.is_reached(bytes, survey.heap_bytes) {
         return None;
     }

@@ -7,6 +7,7 @@ use crate::analysis::roots::Root;
 use crate::analysis::{Heap, Retention, Roots};
 use crate::cpython::{RootKind, WalkKind};
 use crate::graph::{DominatorTree, NodeSet};
+use crate::heap::ObjectId;
 
 /// The program's structure, which holds everything and explains nothing: modules and their namespaces, classes, code,
 /// what interpreters keep.
@@ -22,11 +23,8 @@ impl<'s, 'h, 'core> Structure<'s, 'h, 'core> {
     pub fn of(heap: Heap<'h, 'core>, roots: &'s Roots, retention: &'s Retention) -> Self {
         let mut namespaces = NodeSet::new(heap.objects.len());
         let mut labels = Labels::new(heap);
-        let types = heap.runtime.types.iter();
-        let is_module: Vec<bool> = types.map(|(_, info)| info.walk.kind == WalkKind::Module).collect();
-        let types = (0u32..).zip(heap.objects.types_column());
-        let modules = types.filter(|(_, id)| is_module.get(id.0 as usize) == Some(&true));
-        for module in modules.filter_map(|(node, _)| heap.id(node)) {
+        let modules = heap.nodes_of_types(|_, info| info.walk.kind == WalkKind::Module);
+        for module in modules.iter().map(ObjectId) {
             labels.each(module, &mut |target, _, slot| {
                 if leads_to_namespace(slot) {
                     namespaces.insert(target.0);

@@ -83,12 +83,7 @@ pub fn read_views(heap: Heap<'_, '_>) {
 
 /// All instances of the types that `is_wanted` accepts, by address. Types are asked once each.
 fn instances(heap: Heap<'_, '_>, is_wanted: impl Fn(&TypeInfo) -> bool) -> Vec<ObjectId> {
-    let wanted: Vec<bool> = heap.runtime.types.iter().map(|(_, info)| is_wanted(info)).collect();
-    if !wanted.contains(&true) {
-        return Vec::new();
-    }
-    let types = heap.objects.types_column().iter().zip(heap.objects.ids());
-    types.filter(|(type_id, _)| wanted.get(type_id.0 as usize) == Some(&true)).map(|(_, id)| id).collect()
+    heap.nodes_of_types(|_, info| is_wanted(info)).iter().map(ObjectId).collect()
 }
 
 /// `module.qualname` of a function or what wraps one; `None` where it has no name.
