@@ -81,7 +81,7 @@ pub fn best_cuts(heap: Heap<'_, '_>, reached: Reached<'_>, limit: usize) -> Cuts
     let tree = retention.tree();
     let live_bytes = tree.top().fold(0u64, |sum, node| sum.saturating_add(retention.of(node)));
     let least = LEAST_BYTES.max(live_bytes.saturating_mul(LEAST_SHARE) / 1000);
-    let nesting = Nesting::new(tree.nodes(), tree.order(), |node| tree.idom(node));
+    let nesting = tree.nesting();
     let large = NodeSet::passing(tree.nodes(), |node| retention.of(node) >= least);
     let sole = sole_edges(&heap.graph.forward, &roots.set, tree, &nesting, &large, keeps_alive);
     let locals = sole_locals(heap, roots, &sole);

@@ -88,7 +88,7 @@ pub fn dominator_rows(
 ) -> DominatorRows {
     let retention = reached.retention;
     let tree = retention.tree();
-    let nesting = Nesting::new(tree.nodes(), tree.order(), |node| tree.idom(node));
+    let nesting = tree.nesting();
     let mut tops: Vec<u32> = match within {
         None => tree.top().collect(),
         Some(nodes) => outermost(&nesting, nodes),

@@ -68,7 +68,7 @@ mod tests {
                                                     roots in test_graphs::node_sets(25)) {
             let forward = test_graphs::graph(nodes, &list);
             let tree = DominatorTree::new(&forward, &roots, strong);
-            let nesting = Nesting::new(nodes, tree.order(), |node| tree.idom(node));
+            let nesting = tree.nesting();
             let before = reachable(&forward, &roots, strong);
             let sole = sole_edges(&forward, &roots, &tree, &nesting, &before, strong);
             for node in 0..nodes as u32 {

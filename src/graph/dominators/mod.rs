@@ -18,7 +18,7 @@ mod tests;
 use rayon::prelude::*;
 
 use self::search::Search;
-use super::{Adjacency, BlockBuilder, Edge, EdgeKind, NodeSet};
+use super::{Adjacency, BlockBuilder, Edge, EdgeKind, Nesting, NodeSet};
 use crate::columns::{Column, ColumnFile, ColumnWriter, Damaged};
 use std::io::{self, Seek, Write};
 
@@ -147,6 +147,11 @@ impl DominatorTree {
             }
         }
         retained
+    }
+
+    /// Who lies below whom, by intervals.
+    pub fn nesting(&self) -> Nesting {
+        Nesting::new(self.nodes(), self.order(), |node| self.idom(node))
     }
 
     /// The tree downwards: for every node the nodes it dominates immediately, ascending.
