@@ -37,28 +37,35 @@ pub struct PathStep {
 
 /// Up to `count` paths to `target`, best first, each through another direct referrer. None when no root reaches it.
 ///
-/// `holders` has the best path to every object. Those to referrers that lead through the target itself say nothing; where there
-/// are such, the heap is searched again for ways around it.
+/// `known` are the best paths to every object, if they have been searched for. Those to referrers that lead through the target
+/// itself say nothing; where there are such, or nothing is known, the heap is searched for ways around it.
 pub fn paths(
     heap: Heap<'_, '_>,
     roots: &Roots,
-    holders: &Holders,
+    known: Option<&Holders>,
     target: ObjectId,
     count: usize,
 ) -> Vec<HolderPath> {
     let referrers = direct_referrers(heap, target.0);
-    let through_target = |&referrer: &u32| {
-        referrer != target.0 && holders.path_to(referrer).is_some_and(|path| path.contains(&target.0))
+    let leads_around = |holders: &&Holders| {
+        let others = referrers.iter().filter(|&&referrer| referrer != target.0);
+        !others.filter_map(|&referrer| holders.path_to(referrer)).any(|path| path.contains(&target.0))
     };
-    let around = referrers.iter().any(through_target).then(|| Holders::search(heap, roots, Some(target.0)));
-    let ways = around.as_ref().unwrap_or(holders);
+    let searched;
+    let holders = match known.filter(leads_around) {
+        Some(known) => known,
+        None => {
+            searched = Holders::search(heap, roots, Some(target.0));
+            &searched
+        }
+    };
     let mut found: Vec<Vec<u32>> = Vec::new();
     if roots.set.contains(target.0) {
         found.push(vec![target.0]);
     }
     for referrer in referrers {
         if referrer != target.0
-            && let Some(mut path) = ways.path_to(referrer)
+            && let Some(mut path) = holders.path_to(referrer)
         {
             path.push(target.0);
             found.push(path);

@@ -2,7 +2,7 @@
 
 use super::args::{Common, CoreArgument, TargetArguments};
 use super::session::{Opened, Session};
-use crate::analysis::{self, Direction, Heap, PathsLimits};
+use crate::analysis::{self, Direction, Heap, Holders, PathsLimits};
 use crate::cpython::Runtime;
 use crate::graph::NodeSet;
 use crate::heap::{Counted, HeapGraph};
@@ -72,14 +72,17 @@ pub fn paths(arguments: &TargetArguments, common: &Common) -> anyhow::Result<()>
     let wanted = nodes(heap(&session.runtime, &census, &graph), &target, arguments.class_itself)?;
     let garbage = session.collect(&census, &graph);
     let roots = session.roots(&census, &graph, &garbage);
-    let holders = session.holders(&census, &graph, &roots);
+    session.progress.phase("looking for paths");
+    let known = session.kept.get(|index| index.holders(&census));
     let heap = heap(&session.runtime, &census, &graph);
     let report = match wanted.iter().next().and_then(|node| heap.id(node)) {
         Some(object) if wanted.len() == 1 => {
-            let found = analysis::paths(heap, &roots, &holders, object, common.limit.unwrap_or(PATHS_LIMIT));
+            let found =
+                analysis::paths(heap, &roots, known.as_ref(), object, common.limit.unwrap_or(PATHS_LIMIT));
             PathsReport::single(heap, target.text, &found)
         }
         _ => {
+            let holders = known.unwrap_or_else(|| Holders::search(heap, &roots, None));
             let steps = common.limit.unwrap_or(MERGED_LIMIT);
             let limits = PathsLimits { steps, ..PathsLimits::default() };
             let found = analysis::merged_paths(heap, &roots, &holders, &wanted, limits);

@@ -294,7 +294,7 @@ fn holders(heap: Heap<'_, '_>, roots: &Roots, told: &Told, object: Address) {
     let report = ReferencesReport::new(heap, text(), 1, Direction::Referents, &found, LIMIT);
     told.written(&ReferentsReport(report));
     let searched = Holders::search(heap, roots, None);
-    told.written(&PathsReport::single(heap, text(), &paths(heap, roots, &searched, id, LIMIT)));
+    told.written(&PathsReport::single(heap, text(), &paths(heap, roots, Some(&searched), id, LIMIT)));
     let alike = |node: u32| objects.types_column().get(node as usize) == Some(&types[0]);
     let alike = NodeSet::passing(objects.len(), alike);
     let limits = PathsLimits { steps: LIMIT, ..PathsLimits::default() };
