@@ -4,11 +4,12 @@ use super::args::{
     Common, CoreArgument, InfoArguments, ObjectsArguments, ShowArguments, SortKey, ThreadsArguments,
     TypesArguments,
 };
+use super::index_command::Worked;
 use super::output::{print, print_report};
 use super::session::{Opened, Session};
 use super::{dump, glob, retained_commands};
 use crate::analysis::{
-    InstanceFilter, Selection, TypeGrouping, TypeGroups, histogram, instances, owned_besides,
+    InstanceFilter, Selection, Thresholds, TypeGrouping, TypeGroups, histogram, instances, owned_besides,
 };
 use crate::cpython::{Outline, Runtime, Values};
 use crate::query;
@@ -45,8 +46,9 @@ pub fn overview(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()>
     let census = session.census()?;
     let graph = session.graph(&census)?;
     let garbage = session.collect(&census, &graph);
-    let retention = session.retention(&census, &graph, &garbage);
-    let suspects = session.suspects(&census, &graph, &garbage, &retention);
+    let (roots, retention) = session.retention(&census, &graph, &garbage);
+    let thresholds = Thresholds::default();
+    let suspects = session.suspects(&census, &graph, &garbage, (&roots, &retention), &thresholds);
     session.progress.phase("writing the overview");
     let histogram = histogram(&census.objects, session.runtime.types.len(), &Selection::default());
     let types = TypeOptions { sort: TypeSort::Bytes, limit: common.limit.unwrap_or(OVERVIEW_TYPES) };
@@ -69,8 +71,14 @@ pub fn overview(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()>
     };
     let report = OverviewReport::new(&session.runtime, &session.identity, parts);
     session.print(&report, common)?;
-    let (roots, retention) = &retention;
-    session.keep_for_next(&census, &graph, &garbage, roots, retention);
+    session.keep_for_next(Worked {
+        counted: &census,
+        graph: &graph,
+        garbage: &garbage,
+        roots: &roots,
+        retention: &retention,
+        holders: None,
+    });
     Ok(())
 }
 

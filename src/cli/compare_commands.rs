@@ -1,9 +1,10 @@
 //! The commands that look for savings and compare heaps.
 
 use super::args::{Common, DiffArguments, TrendArguments, WasteArguments};
+use super::graph_commands::{heap, whole_graph};
 use super::output::print_report;
 use super::session::{Opened, Session};
-use crate::analysis::{self, Heap, Snapshot, Thresholds, WasteLimits};
+use crate::analysis::{self, Snapshot, Thresholds, WasteLimits};
 use crate::corefile::ProcessIdentity;
 use crate::cpython::{Program, Values};
 use crate::report::diff::DiffReport;
@@ -26,11 +27,10 @@ const GROWTH_LIMIT: usize = 15;
 pub fn waste(arguments: &WasteArguments, common: &Common) -> anyhow::Result<()> {
     let mut opened = Opened::open(&arguments.core, common)?;
     let mut session = opened.session()?;
-    let census = session.census()?;
-    let graph = session.graph(&census)?;
+    let (census, graph) = whole_graph(&mut session)?;
     session.progress.phase("comparing values and measuring room");
     let limit = common.limit.unwrap_or(WASTE_LIMIT);
-    let heap = Heap { runtime: &session.runtime, objects: &census.objects, graph: &graph };
+    let heap = heap(&session.runtime, &census, &graph);
     let found = analysis::waste(heap, WasteLimits { groups: limit, held: limit, within: None });
     let values = if arguments.values { Values::Shown } else { Values::Hidden };
     let report = WasteReport::new(heap, &found, values, limit);
@@ -132,13 +132,12 @@ impl Measured {
 }
 
 fn snapshot(session: &mut Session<'_>, with_objects: bool) -> anyhow::Result<Snapshot> {
-    let census = session.census()?;
-    let graph = session.graph(&census)?;
+    let (census, graph) = whole_graph(session)?;
     let garbage = session.collect(&census, &graph);
     let (roots, retention) = session.retention(&census, &graph, &garbage);
+    let thresholds = Thresholds::default();
+    let suspects = session.suspects(&census, &graph, &garbage, (&roots, &retention), &thresholds);
     session.progress.phase("looking for what holds what");
-    let heap = Heap { runtime: &session.runtime, objects: &census.objects, graph: &graph };
-    let mut suspects = analysis::suspects(heap, &roots, &garbage, &Thresholds::default());
-    analysis::retained_by_suspects(heap, &roots, &retention, &mut suspects);
+    let heap = heap(&session.runtime, &census, &graph);
     Ok(Snapshot::new(heap, &roots, &retention, &suspects, &garbage, with_objects))
 }

@@ -3,7 +3,7 @@
 use super::args::{Common, CoreArgument};
 use super::output::say;
 use super::session::{Opened, Session};
-use crate::analysis::{Collection, Heap, Retention, Roots, TypeGroups, retained_by_types};
+use crate::analysis::{Collection, Heap, Holders, Retention, Roots, TypeGroups, retained_by_types};
 use crate::heap::{Counted, HeapGraph};
 use crate::index::{Contents, IndexError};
 use crate::report::index::IndexReport;
@@ -30,7 +30,14 @@ pub fn index(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()> {
         None => {
             let garbage = session.collect(&counted, &graph);
             let (roots, retention) = session.retention(&counted, &graph, &garbage);
-            let written = session.keep_index(&counted, &graph, &garbage, &roots, &retention)?;
+            let written = session.keep_index(Worked {
+                counted: &counted,
+                graph: &graph,
+                garbage: &garbage,
+                roots: &roots,
+                retention: &retention,
+                holders: None,
+            })?;
             written.ok_or_else(|| {
                 anyhow::anyhow!("of standard input no index is kept; save it to a file first")
             })?
@@ -40,26 +47,43 @@ pub fn index(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()> {
     session.finish(&IndexReport::new(&path, bytes, objects, references), common)
 }
 
+/// What a command has worked out, besides its answer.
+#[derive(Clone, Copy)]
+pub(super) struct Worked<'a> {
+    /// The objects.
+    pub counted: &'a Counted,
+    /// Their references.
+    pub graph: &'a HeapGraph,
+    /// What the collector would find.
+    pub garbage: &'a Collection,
+    /// All roots.
+    pub roots: &'a Roots,
+    /// What every object retains.
+    pub retention: &'a Retention,
+    /// The best path to every object, if the answer needed it.
+    pub holders: Option<&'a Holders>,
+}
+
 impl Session<'_> {
-    /// Keeps what was worked out, unless it is kept already or nothing is to be kept.
+    /// Keeps what was worked out, with what only an index needs; `None` if nothing is to be kept.
     ///
     /// # Errors
     /// There is no place that takes it.
-    pub(super) fn keep_index(
-        &mut self,
-        counted: &Counted,
-        graph: &HeapGraph,
-        garbage: &Collection,
-        roots: &Roots,
-        retention: &Retention,
-    ) -> Result<Option<PathBuf>, IndexError> {
-        let holders = self.holders(counted, graph, roots);
+    fn keep_index(&mut self, worked: Worked<'_>) -> Result<Option<PathBuf>, IndexError> {
+        let Worked { counted, graph, garbage, roots, retention, holders } = worked;
+        let searched;
+        let holders = match holders {
+            Some(holders) => holders,
+            None => {
+                searched = self.holders(counted, graph, roots);
+                &searched
+            }
+        };
         self.progress.phase("measuring what types retain together");
         let runtime = &self.runtime;
         let heap = Heap { runtime, objects: &counted.objects, graph };
         let retained_types = &retained_by_types(heap, roots, retention, &TypeGroups::each(runtime));
         self.progress.phase("writing the index");
-        let holders = &holders;
         self.kept.keep(Contents {
             runtime,
             counted,
@@ -73,19 +97,13 @@ impl Session<'_> {
     }
 
     /// Keeps what a command has worked out besides its answer, if the heap is large. That it cannot be kept is said, no error.
-    pub(super) fn keep_for_next(
-        &mut self,
-        counted: &Counted,
-        graph: &HeapGraph,
-        garbage: &Collection,
-        roots: &Roots,
-        retention: &Retention,
-    ) {
-        // Paths and what types retain are worked out for the index alone.
-        if !self.kept.is_wanted() || counted.objects.len() < LEAST_OBJECTS || self.kept.path().is_some() {
+    pub(super) fn keep_for_next(&mut self, worked: Worked<'_>) {
+        // What types retain is worked out for the index alone.
+        let is_large = worked.counted.objects.len() >= LEAST_OBJECTS;
+        if !self.kept.is_wanted() || !is_large || self.kept.path().is_some() {
             return;
         }
-        let written = self.keep_index(counted, graph, garbage, roots, retention);
+        let written = self.keep_index(worked);
         self.progress.finish();
         match written {
             Ok(Some(path)) => say(&format!("kept for the next command: {}", path.display())),

@@ -2,6 +2,7 @@
 
 use super::args::{Common, CoreArgument, DominatorsArguments};
 use super::graph_commands::{heap, nodes, whole_graph};
+use super::index_command::Worked;
 use super::session::{Opened, Session};
 use crate::analysis::{self, DominatorLimits, Reached, TypeGrouping, TypeGroups};
 use crate::graph::GroupTotal;
@@ -50,7 +51,14 @@ pub fn dominators(arguments: &DominatorsArguments, common: &Common) -> anyhow::R
     let report =
         DominatorsReport::new(&census.objects, target.map(|target| target.text), limits.depth, &found);
     session.print(&report, common)?;
-    session.keep_for_next(&census, &graph, &garbage, &roots, &retention);
+    session.keep_for_next(Worked {
+        counted: &census,
+        graph: &graph,
+        garbage: &garbage,
+        roots: &roots,
+        retention: &retention,
+        holders: Some(&holders),
+    });
     Ok(())
 }
 
@@ -70,7 +78,14 @@ pub fn cuts(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()> {
     let reached = Reached { roots: &roots, retention: &retention, holders: &holders };
     let found = analysis::best_cuts(heap, reached, common.limit.unwrap_or(CUTS_LIMIT));
     session.print(&CutsReport::new(&census.objects, &found), common)?;
-    session.keep_for_next(&census, &graph, &garbage, &roots, &retention);
+    session.keep_for_next(Worked {
+        counted: &census,
+        graph: &graph,
+        garbage: &garbage,
+        roots: &roots,
+        retention: &retention,
+        holders: Some(&holders),
+    });
     Ok(())
 }
 

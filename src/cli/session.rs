@@ -196,14 +196,15 @@ impl Session<'_> {
     /// Looks for what to look at first.
     pub fn suspects(
         &mut self,
-        census: &Census,
+        counted: &Counted,
         graph: &HeapGraph,
         garbage: &Collection,
-        (roots, retention): &(Roots, Retention),
+        (roots, retention): (&Roots, &Retention),
+        thresholds: &Thresholds,
     ) -> Suspects {
         self.progress.phase("looking for suspects");
-        let heap = Heap { runtime: &self.runtime, objects: &census.objects, graph };
-        let mut found = suspects(heap, roots, garbage, &Thresholds::default());
+        let heap = Heap { runtime: &self.runtime, objects: &counted.objects, graph };
+        let mut found = suspects(heap, roots, garbage, thresholds);
         retained_by_suspects(heap, roots, retention, &mut found);
         found
     }

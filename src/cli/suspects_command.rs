@@ -3,6 +3,7 @@
 use super::Outcome;
 use super::args::{Common, SuspectsArguments};
 use super::graph_commands::{heap, whole_graph};
+use super::index_command::Worked;
 use super::session::Opened;
 use crate::analysis::{self, Collection, Heap, InstanceFilter, Retention, Suspects, Thresholds};
 use crate::query::{self, Condition, Measure};
@@ -21,11 +22,9 @@ pub fn suspects(arguments: &SuspectsArguments, common: &Common) -> anyhow::Resul
     let (census, graph) = whole_graph(&mut session)?;
     let garbage = session.collect(&census, &graph);
     let (roots, retention) = session.retention(&census, &graph, &garbage);
-    session.progress.phase("looking for suspects");
-    let heap = heap(&session.runtime, &census, &graph);
     let thresholds = Thresholds::default().with(arguments.min_bytes, arguments.min_share);
-    let mut found = analysis::suspects(heap, &roots, &garbage, &thresholds);
-    analysis::retained_by_suspects(heap, &roots, &retention, &mut found);
+    let mut found = session.suspects(&census, &graph, &garbage, (&roots, &retention), &thresholds);
+    let heap = heap(&session.runtime, &census, &graph);
     analysis::describe_contents(heap, &retention, &mut found);
     let measured = Measured { heap, garbage: &garbage, retention: &retention, suspects: &found };
     let conditions = arguments.fail_if.iter().map(|condition| measured.row(condition));
@@ -33,7 +32,14 @@ pub fn suspects(arguments: &SuspectsArguments, common: &Common) -> anyhow::Resul
     let limit = common.limit.unwrap_or(SUSPECTS_LIMIT);
     let report = SuspectsReport::new(&census.objects, &found, conditions, limit);
     session.print(&report, common)?;
-    session.keep_for_next(&census, &graph, &garbage, &roots, &retention);
+    session.keep_for_next(Worked {
+        counted: &census,
+        graph: &graph,
+        garbage: &garbage,
+        roots: &roots,
+        retention: &retention,
+        holders: None,
+    });
     Ok(if report.fails() { Outcome::ConditionHolds } else { Outcome::Done })
 }
 

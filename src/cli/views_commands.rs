@@ -1,13 +1,15 @@
 //! `view`: what frameworks say of themselves.
 
 use super::args::{Common, ViewArguments, ViewChoice};
+use super::graph_commands::{heap, whole_graph};
+use super::index_command::Worked;
 use super::output::print;
 use super::session::Opened;
+use crate::analysis::Reached;
 use crate::analysis::views::{
     Keepers, buffers, caches, exceptions, executors, generators, log_handlers, log_records, modules, queues,
     tasks, weak_registries,
 };
-use crate::analysis::{Heap, Reached};
 use crate::cpython::Values;
 use crate::report::views::buffers::BuffersReport;
 use crate::report::views::caches::CachesReport;
@@ -31,13 +33,12 @@ pub fn view(arguments: &ViewArguments, common: &Common) -> anyhow::Result<()> {
     let (Some(view), Some(core)) = (arguments.view, &arguments.core) else { return list() };
     let mut opened = Opened::open(core, common)?;
     let mut session = opened.session()?;
-    let counted = session.objects()?;
-    let graph = session.graph(&counted)?;
+    let (counted, graph) = whole_graph(&mut session)?;
     let garbage = session.collect(&counted, &graph);
     let (roots, retention) = session.retention(&counted, &graph, &garbage);
     let holders = session.holders(&counted, &graph, &roots);
     session.progress.phase("decoding what frameworks keep");
-    let heap = Heap { runtime: &session.runtime, objects: &counted.objects, graph: &graph };
+    let heap = heap(&session.runtime, &counted, &graph);
     let reached = Reached { roots: &roots, retention: &retention, holders: &holders };
     let keepers = &mut Keepers::new(heap, reached);
     let limit = common.limit.unwrap_or(VIEW_LIMIT);
@@ -80,7 +81,14 @@ pub fn view(arguments: &ViewArguments, common: &Common) -> anyhow::Result<()> {
             session.print(&report, common)?;
         }
     }
-    session.keep_for_next(&counted, &graph, &garbage, &roots, &retention);
+    session.keep_for_next(Worked {
+        counted: &counted,
+        graph: &graph,
+        garbage: &garbage,
+        roots: &roots,
+        retention: &retention,
+        holders: Some(&holders),
+    });
     Ok(())
 }
 
