@@ -21,6 +21,7 @@ mod python_path;
 mod referrers;
 mod retained_types;
 mod retention;
+mod root_doubts;
 mod roots;
 mod shallow;
 mod split_counts;

@@ -208,7 +208,7 @@ impl SuspectRow {
             name => format!(" ({name})"),
         };
         let size = format!("{}, {}", number::bytes(self.kept_bytes), number::percent(self.share_permille));
-        page.line(Tone::Strong, 0, &format!("{place}. {}{type_name}: {size}", self.path));
+        page.indented(Tone::Strong, 0, &format!("{place}. {}{type_name}: {size}", self.path));
         let mut facts = vec![self.evidence.clone()];
         facts.extend(self.shared());
         facts.extend(self.mostly.as_ref().map(|mostly| {

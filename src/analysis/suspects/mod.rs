@@ -5,6 +5,7 @@
 
 mod claims;
 mod contents;
+mod descent;
 mod finding;
 mod groups;
 mod nested;
