@@ -3,9 +3,9 @@
 //! Knows dominance and labels; refuses to judge what is found there, which the rules do. A cache in a closure, a list in a
 //! dict of topics, a handler's buffer: the name is of what holds it, and all that can be said of that is that it is large.
 
-use super::thresholds::share;
 use super::{Suspect, SuspectKind};
 use crate::analysis::python_path::PathWriter;
+use crate::analysis::share::share;
 use crate::analysis::{Heap, Retention, keeps_alive};
 use crate::cpython::WalkKind;
 use rustc_hash::{FxHashMap, FxHashSet};

@@ -29,7 +29,7 @@ pub use owners::retained_by_suspects;
 pub(super) use places::{places, stdlib_names};
 pub(super) use special::{pinned, viewed};
 pub(super) use structure::is_structure;
-pub use thresholds::{Least, Thresholds};
+pub use thresholds::Thresholds;
 
 /// All suspects.
 #[derive(Clone, Debug, Default)]

@@ -8,9 +8,10 @@ use super::descent::{Ways, drop_explained};
 use super::finding::{Evidence, Remedy, Suspect, SuspectKind};
 use super::places::{Level, Place};
 use super::structure::Structure;
-use super::thresholds::{Thresholds, share};
+use super::thresholds::Thresholds;
 use super::{Survey, Suspects, groups, nested, rules, sort};
 use crate::analysis::python_path::PathWriter;
+use crate::analysis::share::share;
 use crate::analysis::{Heap, Holders, Retention, Roots};
 use rustc_hash::FxHashSet;
 

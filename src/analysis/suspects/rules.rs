@@ -9,7 +9,7 @@ use super::finding::{Confidence, Evidence, Remedy, Suspect, SuspectKind};
 use super::places::{Level, Place, is_container};
 use super::special::{Special, is_exception, special, threads_of_local};
 use super::suspended::{MIN_GENERATORS, Suspension};
-use super::thresholds::share;
+use crate::analysis::share::share;
 use crate::analysis::{Collection, Heap, WhyUncollected, python_name};
 use crate::cpython::{Bound, TypeInfo, WalkKind, bound_of, cache_figures};
 
