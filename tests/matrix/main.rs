@@ -18,6 +18,8 @@ mod oracle;
 mod partial;
 mod program;
 mod proofs;
+#[path = "../common/questions.rs"]
+mod questions;
 mod redacted;
 mod retained;
 mod saved;
