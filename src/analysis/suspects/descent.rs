@@ -58,7 +58,7 @@ impl<'w, 'h, 'core> Ways<'w, 'h, 'core> {
 
     /// The way from `owner` down, itself first, to where what it retains spreads out. In a row of objects of one kind, each
     /// of which holds the next, it ends at the first.
-    pub fn down(&self, owner: u32) -> Vec<u32> {
+    fn down(&self, owner: u32) -> Vec<u32> {
         let mut way = vec![owner];
         let mut first_of_type = FxHashMap::default();
         for _ in 0..MAX_WAY {
@@ -81,6 +81,15 @@ impl<'w, 'h, 'core> Ways<'w, 'h, 'core> {
         way
     }
 
+    /// As [`Ways::down`], but not into parts of an object that are no answer themselves.
+    pub fn to_point(&self, owner: u32) -> Vec<u32> {
+        let mut way = self.down(owner);
+        while way.len() > 1 && way.last().is_some_and(|&node| self.is_inner(node)) {
+            way.pop();
+        }
+        way
+    }
+
     /// Where each of `suspects` that is only an owner leads to.
     pub fn descents(&self, suspects: &[Suspect]) -> Vec<Descent> {
         let mut writer = PathWriter::new(self.heap);
@@ -99,10 +108,7 @@ impl<'w, 'h, 'core> Ways<'w, 'h, 'core> {
         if share(self.retention.of(owner), suspect.kept()) < MOST {
             return None;
         }
-        let mut way = self.down(owner);
-        while way.last().is_some_and(|&node| self.is_inner(node)) {
-            way.pop();
-        }
+        let way = self.to_point(owner);
         let &point = way.last().filter(|_| way.len() > 1)?;
         let mut whole = vec![owner];
         for pair in way.windows(2) {

@@ -164,7 +164,7 @@ fn accumulation_points(
     };
     let mut points: Vec<u32> = Vec::new();
     for owner in owners {
-        let Some(&point) = ways.down(owner).last() else { continue };
+        let Some(&point) = ways.to_point(owner).last() else { continue };
         let inside = known.iter().filter(|&&(node, _)| is_below(node, point)).map(|&(_, kept)| kept);
         let above = known.iter().any(|&(node, _)| is_below(point, node));
         if !above && share(inside.sum(), of(point)) < EXPLAINED {
