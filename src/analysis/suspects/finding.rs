@@ -255,7 +255,7 @@ impl Remedy {
                 "unsubscribe listeners, or hold them weakly: weakref.WeakSet, weakref.WeakMethod"
             }
             Self::BoundContainer => {
-                "if it grows, bound it: evict old entries, deque(maxlen=…), or weakref.WeakValueDictionary"
+                "if it grows, bound it: evict old entries, deque(maxlen=…), or WeakValueDictionary"
             }
             Self::LowerBound => "lower its bound if so many entries are not needed",
             Self::CloseSuspended => "close() generators that are not finished; await or cancel tasks",
