@@ -208,14 +208,18 @@ pub(super) fn loaded_files(files: &[FileMapping], core: &AddressSpace<'_>, page:
     });
     let mut loaded: Vec<LoadedFile> = Vec::new();
     let mut latest_by_path = rustc_hash::FxHashMap::default();
+    let mut before = None;
     for file in files {
         let latest = latest_by_path.get(file.path.as_str()).copied();
+        let is_next = latest.is_some() && latest == before;
         if let Some(group) = latest.and_then(|index: usize| loaded.get_mut(index))
-            && group.continues_with(file)
+            && group.continues_with(file, is_next)
         {
             group.mappings.push(file.clone());
+            before = latest;
             continue;
         }
+        before = Some(loaded.len());
         latest_by_path.insert(file.path.as_str(), loaded.len());
         loaded.push(LoadedFile::new(file, core, page));
     }
@@ -237,13 +241,14 @@ impl LoadedFile {
 
     /// Whether a later mapping of the same path is part of this load, and not the file mapped once more (by
     /// `dlmopen`, or as data). The headers tell how far a load reaches; without them, offsets that do not
-    /// start again. Two mappings may begin at the same offset: segments share pages of the file.
-    fn continues_with(&self, next: &FileMapping) -> bool {
+    /// start again, and no other file between (`is_next`): parts of a data file may be mapped anywhere. Two mappings may begin
+    /// at the same offset: segments share pages of the file.
+    fn continues_with(&self, next: &FileMapping, is_next: bool) -> bool {
         if let HeadersInCore::Elf(_) = self.headers {
             return next.start < self.span_end;
         }
         let last_offset = self.mappings.last().map_or(0, |mapping| mapping.file_offset);
-        next.file_offset >= last_offset && next.file_offset != 0
+        is_next && next.file_offset >= last_offset && next.file_offset != 0
     }
 
     pub(super) fn start(&self) -> Address {

@@ -260,6 +260,26 @@ fn without_headers_offsets_that_start_again_begin_a_module() {
 }
 
 #[test]
+fn parts_of_a_data_file_do_not_cover_what_lies_between_them() {
+    let scene = Scene::new();
+    let loaded = Loaded::new(&scene.path("libx.so"), &ID);
+    scene.write("libx.so", &loaded.file);
+    for (first, header) in [(0, &page(7)[..]), (0, &[]), (0x1000, &[])] {
+        let (below, above) = (BASE - 0x10_0000, BASE + 0x10_0000);
+        let core = loaded
+            .kernel_core()
+            .file(below, below + 0x1000, first, "/data.bin")
+            .file(above, above + 0x1000, 0x2000, "/data.bin")
+            .partial_segment(below, READ, 0x1000, header);
+        let inputs = scene.open(&core.build());
+        let spans: Vec<_> = inputs.modules().iter().map(|module| (module.start, module.end)).collect();
+        let apart = [(below, below + 0x1000), (BASE, BASE + 0x4000), (above, above + 0x1000)];
+        assert_eq!(spans, apart);
+        assert_eq!(inputs.module_at(BASE + 5).map(Module::name), Some("libx.so"));
+    }
+}
+
+#[test]
 fn data_files_are_not_modules_of_code() {
     let scene = Scene::new();
     let data = scene.write("table.bin", &page(7));
