@@ -7,8 +7,8 @@ use super::output::print;
 use super::session::Opened;
 use crate::analysis::Reached;
 use crate::analysis::views::{
-    Keepers, buffers, caches, exceptions, executors, generators, log_handlers, log_records, modules, queues,
-    tasks, weak_registries,
+    Keepers, buffers, caches, exceptions, executors, generators, locals_of_threads, log_handlers,
+    log_records, modules, queues, tasks, weak_registries,
 };
 use crate::cpython::Values;
 use crate::report::views::buffers::BuffersReport;
@@ -19,6 +19,7 @@ use crate::report::views::logging::LoggingReport;
 use crate::report::views::modules::ModulesReport;
 use crate::report::views::queues::QueuesReport;
 use crate::report::views::tasks::TasksReport;
+use crate::report::views::threads::ThreadLocalsReport;
 use crate::report::views::weak::WeakReport;
 use clap::ValueEnum;
 
@@ -61,7 +62,7 @@ pub fn view(arguments: &ViewArguments, common: &Common) -> anyhow::Result<()> {
             session.print(&report, common)?;
         }
         ViewChoice::Buffers => {
-            let report = BuffersReport::new(keepers, buffers(heap), limit);
+            let report = BuffersReport::new(keepers, &session.inputs.notes().files, buffers(heap), limit);
             session.print(&report, common)?;
         }
         ViewChoice::Modules => {
@@ -74,6 +75,11 @@ pub fn view(arguments: &ViewArguments, common: &Common) -> anyhow::Result<()> {
         }
         ViewChoice::Logging => {
             let report = LoggingReport::new(keepers, log_handlers(heap), log_records(heap), limit);
+            session.print(&report, common)?;
+        }
+        ViewChoice::Threads => {
+            let notes = &session.inputs.notes().threads;
+            let report = ThreadLocalsReport::new(keepers, notes, locals_of_threads(heap), limit);
             session.print(&report, common)?;
         }
         ViewChoice::Weak => {

@@ -87,8 +87,7 @@ pub use frame::{
     generator_frame, generator_state, thread_exceptions, thread_frames,
 };
 pub use futures::{
-    FutureState, TaskFacts, awaited_through, inherits, is_future, is_task, state_in_attribute, task_facts,
-    task_name,
+    FutureState, TaskFacts, awaited_through, inherits, is_future, is_task, task_facts, task_name,
 };
 pub use gc::{GcList, GcState, Generation, GenerationCounters, is_listed};
 pub use gc_columns::{read_lists, write_lists};
@@ -119,12 +118,12 @@ pub use semantics::{PyVersion, Semantics, Support, type_flags};
 pub use size::{SizeRule, bytes_in_block, object_size, size_of};
 pub use slot::Slot;
 pub use standard_library::standard_modules;
-pub use thread_name::thread_name;
+pub use thread_name::{name_of_thread, thread_name, thread_objects};
 pub use tracebacks::traceback_frames;
 pub use type_search::is_type;
 pub use types::{AllocationCounts, TypeId, TypeInfo, TypeTable, Walk, WalkKind};
 pub use values::{REMOVED_HASH, StrText, is_str, read_bytes, read_int, read_str, str_text, tuple_items};
-pub use views::view_length;
+pub use views::{MappedMemory, mapped_memory, view_length};
 pub use words::{ReadField, half, word};
 
 use crate::corefile::{Address, AddressSpace, Machine};

@@ -1,6 +1,6 @@
-//! Names of threads, as the module `threading` keeps them.
+//! `Thread` objects and their names, as the module `threading` keeps them.
 //!
-//! Knows `threading._active`; refuses to know stacks.
+//! Knows `threading._active`, from which a thread takes itself when it ends; refuses to know stacks.
 
 use super::values::{is_str, read_count, read_str};
 use super::{Runtime, ThreadState, dict_get, dict_items, get_attribute};
@@ -12,12 +12,29 @@ const MAX_NAME: usize = 200;
 /// `threading.Thread.name` of `thread`; `modules` is its interpreter's `sys.modules`. `None` for threads that the module
 /// does not know, and where it was never imported.
 pub fn thread_name(runtime: &Runtime<'_>, modules: Address, thread: &ThreadState) -> Option<String> {
-    let threading = dict_get(runtime, modules, "threading")?;
-    let active = get_attribute(runtime, threading, "_active")?;
-    let is_ident = |&(key, _): &(Address, Address)| {
-        read_count(runtime, key).is_ok_and(|ident| ident == Some(i128::from(thread.thread_id)))
+    let objects = thread_objects(runtime, modules, std::slice::from_ref(thread));
+    objects.first().and_then(|&(object, _)| name_of_thread(runtime, object))
+}
+
+/// The `Thread` objects of those of `threads` that the module knows; `modules` is their interpreter's `sys.modules`.
+pub fn thread_objects<'t>(
+    runtime: &Runtime<'_>,
+    modules: Address,
+    threads: &'t [ThreadState],
+) -> Vec<(Address, &'t ThreadState)> {
+    let active = dict_get(runtime, modules, "threading")
+        .and_then(|threading| get_attribute(runtime, threading, "_active"));
+    let thread_of = |(key, object): (Address, Address)| {
+        let ident = read_count(runtime, key).ok().flatten()?;
+        let thread = threads.iter().find(|thread| i128::from(thread.thread_id) == ident)?;
+        Some((object, thread))
     };
-    let (_, object) = dict_items(runtime, active).into_iter().find(is_ident)?;
+    let items = active.map(|active| dict_items(runtime, active)).unwrap_or_default();
+    items.into_iter().filter_map(thread_of).collect()
+}
+
+/// `name` of the `Thread` object at `object`.
+pub fn name_of_thread(runtime: &Runtime<'_>, object: Address) -> Option<String> {
     let name = get_attribute(runtime, object, "_name")?;
     is_str(runtime, name).then(|| read_str(runtime, name, MAX_NAME).ok())?
 }

@@ -140,7 +140,7 @@ impl ThreadsReport {
             // The chain is newest first.
             for thread in interpreter.threads.iter().rev() {
                 threads_total += 1;
-                let note = writer.note_of(thread);
+                let note = note_of(notes, thread);
                 known.extend(note.map(|(note, _)| note.tid));
                 if threads.len() < options.limit {
                     threads.push(writer.thread(interpreter.id, interpreter.modules, thread, note));
@@ -170,6 +170,20 @@ fn signal_of(inputs: &Inputs, note: &ThreadNote) -> Option<String> {
     is_told.then(|| signal_name(note.signal))
 }
 
+/// The core's note of a thread, and how it was found. Its thread pointer tells it in any PID namespace.
+pub(super) fn note_of<'n>(
+    notes: &'n [ThreadNote],
+    thread: &ThreadState,
+) -> Option<(&'n ThreadNote, &'static str)> {
+    let by = |holds: &dyn Fn(&ThreadNote) -> bool| notes.iter().find(|note| holds(note));
+    let pointer = by(&|note| note.registers.is_pthread(thread.thread_id));
+    let native = || by(&|note| thread.native_id.is_some_and(|id| i64::from(note.tid) == id as i64));
+    match pointer {
+        Some(note) => Some((note, "thread_pointer")),
+        None => native().map(|note| (note, "native_id")),
+    }
+}
+
 struct Writer<'r, 'core> {
     inputs: &'r Inputs,
     runtime: &'r Runtime<'core>,
@@ -177,18 +191,6 @@ struct Writer<'r, 'core> {
 }
 
 impl<'r> Writer<'r, '_> {
-    /// The core's note of a thread, and how it was found. Its thread pointer tells it in any PID namespace.
-    fn note_of(&self, thread: &ThreadState) -> Option<(&'r ThreadNote, &'static str)> {
-        let by =
-            |holds: &dyn Fn(&ThreadNote) -> bool| self.inputs.notes().threads.iter().find(|note| holds(note));
-        let pointer = by(&|note| note.registers.is_pthread(thread.thread_id));
-        let native = || by(&|note| thread.native_id.is_some_and(|id| i64::from(note.tid) == id as i64));
-        match pointer {
-            Some(note) => Some((note, "thread_pointer")),
-            None => native().map(|note| (note, "native_id")),
-        }
-    }
-
     fn thread(
         &self,
         interpreter: i64,

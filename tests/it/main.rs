@@ -7,7 +7,5 @@ mod aarch64;
 mod cli;
 mod damaged;
 mod layouts;
-#[path = "../common/questions.rs"]
-mod questions;
 mod readme;
 mod tidy;

@@ -1,12 +1,11 @@
 //! `view` says what the interpreter says: `fixtures/programs/seen.py` over the heap of `service.py`.
 
-use crate::cells::Origin;
 use crate::oracle::Oracle;
 use exuvia::analysis::views::{
-    buffers, caches, exceptions, executors, generators, imported_modules, log_handlers, queues, tasks,
-    weak_registries,
+    PoolKind, buffers, caches, exceptions, executors, generators, imported_modules, locals_of_threads,
+    log_handlers, queues, tasks, weak_registries,
 };
-use exuvia::analysis::{Heap, python_name};
+use exuvia::analysis::{Heap, NamespaceOwner, python_name};
 use exuvia::corefile::{Inputs, SearchOptions};
 use exuvia::cpython::{Bound, FutureState, GeneratorState, Runtime, task_name};
 use exuvia::heap::{ObjectId, build_graph, census};
@@ -19,12 +18,6 @@ const GROWING: [&str; 2] = ["oracle", "ctypes"];
 
 /// Rows by the id that they begin with.
 type Rows = BTreeMap<u64, Value>;
-
-/// Whether the views of a core are compared. Not those of the free-threaded 3.13, where modules are said to keep more functions
-/// than the interpreter finds to be theirs alone; why is not understood yet.
-pub fn is_compared(origin: &Origin) -> bool {
-    !(origin.minor() == "3.13" && origin.build.starts_with('t'))
-}
 
 /// Compares all views, object by object.
 pub fn prove(core: &Path, oracle: &Oracle, options: &SearchOptions) -> Result<(), String> {
@@ -43,6 +36,7 @@ pub fn prove(core: &Path, oracle: &Oracle, options: &SearchOptions) -> Result<()
         ("modules", seen_modules(heap)),
         ("queues", queues(heap).iter().map(|q| json!([at(heap, q.id), q.items, q.bound])).collect()),
         ("executors", seen_executors(heap)),
+        ("threads", seen_namespaces(heap)),
         (
             "logging",
             log_handlers(heap).iter().map(|h| json!([at(heap, h.id), h.level, h.buffered])).collect(),
@@ -68,7 +62,7 @@ fn differences(view: &str, ours: &[Value], theirs: &Rows) -> Vec<String> {
     }
     for id in ours.keys().chain(theirs.keys().filter(|id| !ours.contains_key(*id))) {
         let (mut one, other) = (ours.get(id).cloned(), theirs.get(id));
-        // `inspect` tells the state of async generators since 3.12.
+        // `inspect` tells the state of async generators since 3.12; a thread tells which namespaces are its own, if it is asked.
         if let (Some(one), Some(Value::Null)) = (&mut one, other.and_then(|row| row.get(1))) {
             one[1] = Value::Null;
         }
@@ -133,9 +127,10 @@ fn seen_exceptions(heap: Heap<'_, '_>) -> Vec<Value> {
     exceptions(heap).iter().map(row).collect()
 }
 
-/// Memoryviews: the collector does not know other buffers, so that the interpreter cannot list them.
+/// Memoryviews and mapped memory: the collector does not know other buffers, so that the interpreter cannot list them.
 fn seen_buffers(heap: Heap<'_, '_>) -> Vec<Value> {
-    let views = buffers(heap).into_iter().filter(|buffer| heap.type_name(buffer.id) == "memoryview");
+    let is_listed = |id| ["memoryview", "mmap.mmap"].contains(&heap.type_name(id));
+    let views = buffers(heap).into_iter().filter(|buffer| is_listed(buffer.id));
     let owner = |id: Option<ObjectId>| id.map(|id| at(heap, id));
     views.map(|view| json!([at(heap, view.id), view.bytes, owner(view.owner)])).collect()
 }
@@ -149,7 +144,30 @@ fn seen_modules(heap: Heap<'_, '_>) -> Vec<Value> {
 
 fn seen_executors(heap: Heap<'_, '_>) -> Vec<Value> {
     let row = |pool: &exuvia::analysis::views::Executor| {
-        json!([at(heap, pool.id), pool.workers, pool.most_workers, pool.waiting])
+        let kind = match pool.kind {
+            PoolKind::Threads => "threads",
+            PoolKind::Processes => "processes",
+        };
+        json!([at(heap, pool.id), kind, pool.workers, pool.most_workers, pool.waiting, pool.pending])
     };
     executors(heap).iter().map(row).collect()
+}
+
+/// Namespaces of thread-locals, each with its thread and its local.
+fn seen_namespaces(heap: Heap<'_, '_>) -> Vec<Value> {
+    let threads = || heap.runtime.interpreters.iter().flat_map(|interpreter| &interpreter.threads);
+    let owner = |owner| match owner {
+        NamespaceOwner::Thread(state) => {
+            json!(threads().find(|thread| thread.address == state).map(|thread| thread.thread_id))
+        }
+        NamespaceOwner::Ended(_) => json!("ended"),
+        NamespaceOwner::Unknown => json!("unknown"),
+    };
+    let mut rows = Vec::new();
+    for local in locals_of_threads(heap) {
+        for one in &local.namespaces {
+            rows.push(json!([at(heap, one.dict), owner(one.owner), at(heap, local.id), one.values]));
+        }
+    }
+    rows
 }

@@ -5,7 +5,6 @@
 
 mod claims;
 mod contents;
-mod descent;
 mod finding;
 mod groups;
 mod nested;
@@ -27,9 +26,9 @@ pub use finding::{Confidence, Evidence, Mostly, Remedy, Suspect, SuspectKind};
 pub use nested::describe_contents;
 pub use owners::retained_by_suspects;
 pub(super) use places::{places, stdlib_names};
-pub(super) use special::{pinned, viewed};
+pub(super) use special::{Special, pinned, special, viewed};
 pub(super) use structure::is_structure;
-pub use thresholds::Thresholds;
+pub use thresholds::{Least, Thresholds};
 
 /// All suspects.
 #[derive(Clone, Debug, Default)]

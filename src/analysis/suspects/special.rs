@@ -3,11 +3,10 @@
 //! Knows by its type which object is one; refuses to judge whether there are too many.
 
 use crate::analysis::labels::Labels;
+use crate::analysis::thread_locals::{NamespaceOwner, ThreadTies, namespaces_of};
 use crate::analysis::{Heap, keeps_alive};
-use crate::corefile::Address;
 use crate::cpython::{
-    FutureState, Slot, TypeInfo, WalkKind, generator_frame, get_attribute, read_int, state_in_attribute,
-    tuple_items, type_flags, view_length,
+    Slot, TypeInfo, WalkKind, generator_frame, get_attribute, read_str, type_flags, view_length,
 };
 use crate::graph::EdgeKind;
 use crate::heap::ObjectId;
@@ -18,6 +17,8 @@ const MIN_BUFFER: u64 = 4096;
 const SMALL_PART: u64 = 4;
 /// Most steps up a type's bases.
 const MAX_BASES: usize = 64;
+/// Longest name of a state, in characters.
+const MAX_STATE: usize = 32;
 /// Ancestors whose instances are views, tasks, futures, thread-locals.
 const SPECIAL: &[(&str, Special)] = &[
     ("builtins.memoryview", Special::View),
@@ -112,8 +113,7 @@ fn base_of_array(heap: Heap<'_, '_>, array: ObjectId) -> Option<ObjectId> {
 pub fn is_finished(heap: Heap<'_, '_>, object: ObjectId, special: Special) -> bool {
     let (runtime, address) = (heap.runtime, heap.objects.address(object));
     match special {
-        // Modules/_asynciomodule.c: the state is an enum that not every build tells, but what it runs is known in all. This
-        // is asked of every task of the heap: `task_facts`, which looks members up by their names, is for those that are shown.
+        // Modules/_asynciomodule.c: the state is an enum that not every build tells, but what it runs is known in all.
         Special::Task => {
             let edges = heap.graph.forward.of(object.0).iter();
             let mut visited = edges.filter(|edge| edge.kind() == EdgeKind::Visited);
@@ -124,96 +124,19 @@ pub fn is_finished(heap: Heap<'_, '_>, object: ObjectId, special: Special) -> bo
                 })
             })
         }
-        Special::Future => matches!(
-            state_in_attribute(runtime, address),
-            Some(FutureState::Finished | FutureState::Cancelled)
-        ),
+        // Lib/asyncio/base_futures.py and Lib/concurrent/futures/_base.py.
+        Special::Future => {
+            let state = get_attribute(runtime, address, "_state");
+            let state = state.and_then(|state| read_str(runtime, state, MAX_STATE).ok());
+            matches!(state.as_deref(), Some("FINISHED" | "CANCELLED" | "CANCELLED_AND_NOTIFIED"))
+        }
         Special::View | Special::Local | Special::PythonLocal => false,
     }
 }
 
 /// Threads that have values in a `threading.local`, and how many of them have ended.
-pub fn threads_of_local(heap: Heap<'_, '_>, local: ObjectId, special: Special) -> (u64, u64) {
-    match special {
-        Special::Local => (namespaces_of_threads(heap, local), 0),
-        Special::PythonLocal => threads_of_python_local(heap, local),
-        Special::View | Special::Task | Special::Future => (0, 0),
-    }
-}
-
-/// Namespaces of threads: values of a dict that the object holds (Modules/_threadmodule.c: `dummies`, since 3.13
-/// `localdicts`), which goes with the thread.
-fn namespaces_of_threads(heap: Heap<'_, '_>, local: ObjectId) -> u64 {
-    let mut labels = Labels::new(heap);
-    let mut dicts = Vec::new();
-    let is_dict = |target| heap.type_of(target).walk.kind == WalkKind::Dict;
-    labels.each(local, &mut |target, kind, _| {
-        if kind == EdgeKind::Visited && is_dict(target) {
-            dicts.push(target);
-        }
-    });
-    let mut namespaces = Vec::new();
-    for dict in dicts {
-        labels.each(dict, &mut |target, _, slot| {
-            if matches!(slot, Slot::Value(_)) && is_dict(target) {
-                namespaces.push(target);
-            }
-        });
-    }
-    namespaces.into_iter().filter(|&namespace| has_values(&mut labels, namespace)).count() as u64
-}
-
-/// Whether a dict has entries.
-fn has_values(labels: &mut Labels<'_, '_>, dict: ObjectId) -> bool {
-    let mut found = false;
-    labels.each(dict, &mut |_, _, slot| found |= matches!(slot, Slot::Value(_)));
-    found
-}
-
-/// Lib/_threading_local.py: `_localimpl.dicts` has a weak reference to the Thread object and a namespace for each thread.
-fn threads_of_python_local(heap: Heap<'_, '_>, local: ObjectId) -> (u64, u64) {
-    let (runtime, address) = (heap.runtime, heap.objects.address(local));
-    let dicts = get_attribute(runtime, address, "_local__impl")
-        .and_then(|implementation| get_attribute(runtime, implementation, "dicts"))
-        .and_then(|dicts| heap.objects.find(dicts));
-    let Some(dicts) = dicts else { return (0, 0) };
-    let mut labels = Labels::new(heap);
-    let mut pairs = Vec::new();
-    labels.each(dicts, &mut |target, _, slot| {
-        if matches!(slot, Slot::Value(_)) {
-            pairs.push(heap.objects.address(target));
-        }
-    });
-    let (mut threads, mut ended) = (0, 0);
-    for pair in pairs {
-        let pair = tuple_items(runtime, pair).unwrap_or_default();
-        let [reference, namespace] = pair.as_slice() else { continue };
-        // The thread that made it has a namespace from the start.
-        if heap.objects.find(*namespace).is_some_and(|namespace| has_values(&mut labels, namespace)) {
-            threads += 1;
-            ended += u64::from(refers_to_ended_thread(heap, *reference));
-        }
-    }
-    (threads, ended)
-}
-
-/// Whether the weak reference at `reference` is to the Thread object of a thread that the interpreter has no more.
-fn refers_to_ended_thread(heap: Heap<'_, '_>, reference: Address) -> bool {
-    let runtime = heap.runtime;
-    let thread = heap.objects.find(reference).and_then(|reference| {
-        let edges = heap.graph.forward.of(reference.0).iter();
-        let mut weak = edges.filter(|edge| edge.kind() == EdgeKind::Weak);
-        weak.find_map(|edge| heap.id(edge.target()))
-    });
-    let number = |name: &str| {
-        let value = get_attribute(runtime, heap.objects.address(thread?), name)?;
-        read_int(runtime, value).ok().flatten()
-    };
-    // Lib/threading.py says it until 3.12; an ident may be that of a later thread.
-    if number("_is_stopped") == Some(1) {
-        return true;
-    }
-    let Some(ident) = number("_ident") else { return false };
-    let mut threads = runtime.interpreters.iter().flat_map(|interpreter| &interpreter.threads);
-    !threads.any(|thread| i128::from(thread.thread_id) == ident)
+pub fn threads_of_local(heap: Heap<'_, '_>, local: ObjectId) -> (u64, u64) {
+    let namespaces = namespaces_of(heap, &ThreadTies::find(heap), local);
+    let ended = namespaces.iter().filter(|one| matches!(one.owner, NamespaceOwner::Ended(_)));
+    (namespaces.len() as u64, ended.count() as u64)
 }

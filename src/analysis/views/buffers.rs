@@ -6,7 +6,7 @@
 use super::instances;
 use crate::analysis::Heap;
 use crate::analysis::suspects::{pinned, viewed};
-use crate::cpython::{inherits, view_length};
+use crate::cpython::{MappedMemory, inherits, mapped_memory, view_length};
 use crate::heap::ObjectId;
 
 /// Types that show bytes of their own or of others.
@@ -18,9 +18,11 @@ const BUFFERS: [&str; 6] =
 pub struct Buffer {
     /// The object.
     pub id: ObjectId,
-    /// Bytes that a memoryview or numpy array shows; of others the size of the object with its own memory; `None` for mapped
-    /// files, whose pages are none of the heap.
+    /// Bytes that a memoryview or numpy array shows, or that are mapped; of others the size of the object with its own memory.
+    /// `None` for what is closed or not known to be mapped.
     pub bytes: Option<u64>,
+    /// What an `mmap` has mapped.
+    pub mapped: Option<MappedMemory>,
     /// Whose bytes a view shows.
     pub owner: Option<ObjectId>,
     /// The owner lives for small views alone.
@@ -32,10 +34,15 @@ pub fn buffers(heap: Heap<'_, '_>) -> Vec<Buffer> {
     let found = instances(heap, |info| inherits(heap.runtime, info, &BUFFERS));
     let read = |id: ObjectId| {
         let shown = view_length(heap.runtime, heap.objects.address(id));
-        let own = (heap.type_name(id) != "mmap.mmap").then(|| heap.objects.size(id));
+        let mapped = mapped_memory(heap.runtime, heap.objects.address(id));
         Buffer {
             id,
-            bytes: shown.or(own),
+            bytes: match mapped {
+                Some(MappedMemory::Open { bytes, .. }) => Some(bytes),
+                Some(MappedMemory::Closed | MappedMemory::Unknown) => None,
+                None => shown.or(Some(heap.objects.size(id))),
+            },
+            mapped,
             owner: shown.and_then(|_| viewed(heap, id)).map(|(owner, _)| owner),
             pins: shown.is_some() && pinned(heap, id).is_some(),
         }

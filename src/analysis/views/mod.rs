@@ -11,6 +11,7 @@ mod generators;
 mod modules;
 mod registries;
 mod tasks;
+mod threads;
 
 pub use buffers::{Buffer, buffers};
 pub use caches::{CachedFunction, caches};
@@ -18,9 +19,11 @@ pub use exceptions::{KeptException, exceptions};
 pub use generators::{GeneratorGroup, GeneratorKind, GeneratorView, generators, group_generators};
 pub use modules::{ImportedModule, imported_modules, modules};
 pub use registries::{
-    Executor, LogHandler, Queue, WeakRegistry, executors, log_handlers, log_records, queues, weak_registries,
+    Executor, LogHandler, PoolKind, Queue, WeakRegistry, executors, log_handlers, log_records, queues,
+    weak_registries,
 };
 pub use tasks::{AwaitStep, Task, TaskGroup, group_tasks, tasks};
+pub use threads::{LocalOfThreads, locals_of_threads, values_of_namespace};
 
 use super::{Heap, PathWriter, Reached};
 use crate::corefile::Address;
@@ -79,6 +82,7 @@ pub fn read_views(heap: Heap<'_, '_>) {
     executors(heap);
     log_handlers(heap);
     weak_registries(heap);
+    locals_of_threads(heap);
 }
 
 /// All instances of the types that `is_wanted` accepts, by address. Types are asked once each.

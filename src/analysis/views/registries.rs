@@ -1,7 +1,7 @@
 //! Where frameworks collect what is waiting: queues and executors, handlers of logging, weak registries.
 //!
-//! Knows the attributes in which Lib/queue.py, Lib/asyncio/queues.py, Lib/concurrent/futures/thread.py, Lib/logging/handlers.py and
-//! Lib/weakref.py keep these; refuses to know what is waiting.
+//! Knows the attributes in which Lib/queue.py, Lib/asyncio/queues.py, Lib/multiprocessing/queues.py, Lib/concurrent/futures/,
+//! Lib/logging/handlers.py and Lib/weakref.py keep these; refuses to know what is waiting. What is in a pipe is in the kernel.
 
 use super::instances;
 use crate::analysis::{Heap, keeps_alive};
@@ -12,12 +12,22 @@ use crate::cpython::{
 use crate::heap::ObjectId;
 
 /// Queues made in Python: class, container, bound.
-const QUEUES: [(&str, &str, &str); 2] =
-    [("queue.Queue", "queue", "maxsize"), ("asyncio.queues.Queue", "_queue", "_maxsize")];
+const QUEUES: [(&str, &str, &str); 3] = [
+    ("queue.Queue", "queue", "maxsize"),
+    ("asyncio.queues.Queue", "_queue", "_maxsize"),
+    ("multiprocessing.queues.Queue", "_buffer", "_maxsize"),
+];
+/// `SEM_VALUE_MAX` (Modules/_multiprocessing/semaphore.c) and 0 are no bound.
+const NO_BOUND: u64 = 0x7fff_ffff;
+/// A pipe between processes.
+const PIPE: &str = "multiprocessing.queues.SimpleQueue";
 /// The queue made in C.
 const SIMPLE_QUEUE: &str = "_queue.SimpleQueue";
-/// Pools of threads.
-const EXECUTOR: &str = "concurrent.futures.thread.ThreadPoolExecutor";
+/// Pools: class, what it has of its workers, what waits for one.
+const EXECUTORS: [(&str, PoolKind, &str, &str); 2] = [
+    ("concurrent.futures.thread.ThreadPoolExecutor", PoolKind::Threads, "_threads", "_work_queue"),
+    ("concurrent.futures.process.ProcessPoolExecutor", PoolKind::Processes, "_processes", "_work_ids"),
+];
 /// Base of handlers.
 const HANDLER: &str = "logging.Handler";
 /// What is logged.
@@ -31,23 +41,36 @@ const REGISTRIES: [&str; 3] =
 pub struct Queue {
     /// The queue.
     pub id: ObjectId,
-    /// Items that wait in it; `None` where that is not known.
+    /// Items that wait in it: between processes, those that are not in the pipe yet. `None` where that is not known.
     pub items: Option<u64>,
     /// How many may wait; `None` for any number.
     pub bound: Option<u64>,
 }
 
-/// A pool of threads.
+/// What runs the calls of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolKind {
+    /// Threads of this process.
+    Threads,
+    /// Other processes.
+    Processes,
+}
+
+/// A pool of threads or processes.
 #[derive(Clone, Debug)]
 pub struct Executor {
     /// The executor.
     pub id: ObjectId,
-    /// Threads it has.
+    /// What its workers are.
+    pub kind: PoolKind,
+    /// Workers it has.
     pub workers: Option<u64>,
-    /// Threads it may have.
+    /// Workers it may have.
     pub most_workers: Option<u64>,
-    /// Calls that wait for a thread.
+    /// Calls that wait for a worker; of processes, for a place in the queue to them.
     pub waiting: Option<u64>,
+    /// Calls without a result, those that are given out included; `None` of threads, which keep no account of these.
+    pub pending: Option<u64>,
 }
 
 /// A handler of logging.
@@ -82,13 +105,15 @@ pub fn queues(heap: Heap<'_, '_>) -> Vec<Queue> {
             found.push(Queue {
                 id,
                 items: items.and_then(|items| length(heap, items)),
-                // 0 is no bound.
-                bound: number(heap, address, bound).filter(|&bound| bound > 0),
+                bound: number(heap, address, bound).filter(|bound| (1..NO_BOUND).contains(bound)),
             });
         }
     }
     for id in instances(heap, |info| inherits(heap.runtime, info, &[SIMPLE_QUEUE])) {
         found.push(Queue { id, items: in_simple_queue(heap, id), bound: None });
+    }
+    for id in instances(heap, |info| inherits(heap.runtime, info, &[PIPE])) {
+        found.push(Queue { id, items: None, bound: None });
     }
     found.sort_by_key(|queue| queue.id);
     found
@@ -116,18 +141,32 @@ fn in_simple_queue(heap: Heap<'_, '_>, id: ObjectId) -> Option<u64> {
 
 /// All executors, by address.
 pub fn executors(heap: Heap<'_, '_>) -> Vec<Executor> {
-    let found = instances(heap, |info| inherits(heap.runtime, info, &[EXECUTOR]));
-    let read = |id: ObjectId| {
-        let address = heap.objects.address(id);
-        let attribute = |name: &str| heap.objects.find(get_attribute(heap.runtime, address, name)?);
-        Executor {
-            id,
-            workers: attribute("_threads").map(|threads| elements(heap, threads).count() as u64),
-            most_workers: number(heap, address, "_max_workers"),
-            waiting: attribute("_work_queue").and_then(|queue| in_simple_queue(heap, queue)),
+    let mut found = Vec::new();
+    for (class, kind, workers, queue) in EXECUTORS {
+        for id in instances(heap, |info| inherits(heap.runtime, info, &[class])) {
+            let address = heap.objects.address(id);
+            let attribute = |name: &str| get_attribute(heap.runtime, address, name);
+            let size = |name: &str| elements_or_items(heap, attribute(name)?);
+            found.push(Executor {
+                id,
+                kind,
+                workers: size(workers),
+                most_workers: number(heap, address, "_max_workers"),
+                waiting: attribute(queue).and_then(|queue| in_queue(heap, queue)),
+                pending: attribute("_pending_work_items").and_then(|calls| length(heap, calls)),
+            });
         }
-    };
-    found.into_iter().map(read).collect()
+    }
+    found.sort_by_key(|executor| executor.id);
+    found
+}
+
+/// Items of a queue of threads, made in C or in Python.
+fn in_queue(heap: Heap<'_, '_>, queue: Address) -> Option<u64> {
+    match get_attribute(heap.runtime, queue, "queue") {
+        Some(items) => length(heap, items),
+        None => in_simple_queue(heap, heap.objects.find(queue)?),
+    }
 }
 
 /// All handlers of logging, by address.
@@ -184,6 +223,15 @@ fn elements<'h>(heap: Heap<'h, '_>, set: ObjectId) -> impl Iterator<Item = Objec
     let count = heap.objects.len();
     let targets = edges.map(|edge| edge.target()).filter(move |&node| (node as usize) < count);
     targets.map(ObjectId)
+}
+
+/// Elements of a set, items of another container.
+fn elements_or_items(heap: Heap<'_, '_>, container: Address) -> Option<u64> {
+    let id = heap.objects.find(container)?;
+    match heap.type_of(id).walk.kind {
+        WalkKind::Set => Some(elements(heap, id).count() as u64),
+        _ => length(heap, container),
+    }
 }
 
 /// Items of a list, tuple, deque or dict.

@@ -24,6 +24,8 @@ pub struct ViewArguments {
 pub enum ViewChoice {
     /// Tasks of asyncio: coroutine, state, what they await, and who holds those that have ended
     Tasks,
+    /// Thread-locals: what each thread keeps in them, and what is left of threads that have ended
+    Threads,
     /// Generators, coroutines and async generators by function, state and line
     Generators,
     /// Functions with an lru_cache: results, bound, hits and misses
@@ -34,7 +36,7 @@ pub enum ViewChoice {
     Buffers,
     /// Modules by what they keep with their functions and classes: what importing them costs
     Modules,
-    /// Queues with what waits in them, and pools of threads
+    /// Queues with what waits in them, and pools of threads and processes
     Queues,
     /// Handlers of logging, and the records that they keep back
     Logging,

@@ -10,6 +10,7 @@ pub mod logging;
 pub mod modules;
 pub mod queues;
 pub mod tasks;
+pub mod threads;
 pub mod weak;
 
 use super::{CoreIdentity, Coverage, Hex, Page, Tone, number, short_type_name};

@@ -1,7 +1,7 @@
-//! `view queues`: queues, and pools of threads, with what waits in them.
+//! `view queues`: queues, and pools of threads and processes, with what waits in them.
 
 use super::{HeldObject, end, hidden};
-use crate::analysis::views::{Executor, Keepers, Queue};
+use crate::analysis::views::{Executor, Keepers, PoolKind, Queue};
 use crate::report::{CoreIdentity, Coverage, Page, Report, Tone, number};
 use serde::Serialize;
 
@@ -27,23 +27,27 @@ pub struct QueuesReport {
 pub struct QueueRow {
     /// The queue.
     pub object: HeldObject,
-    /// Items that wait in it; `null` where that is not known.
+    /// Items that wait in it: between processes, those that are not in the pipe yet. `null` where that is not known.
     pub items: Option<u64>,
     /// How many may wait; `null` for any number.
     pub maxsize: Option<u64>,
 }
 
-/// One pool of threads.
+/// One pool.
 #[derive(Clone, Debug, Serialize)]
 pub struct ExecutorRow {
     /// The executor.
     pub object: HeldObject,
-    /// Threads it has.
+    /// `threads` or `processes`.
+    pub kind: &'static str,
+    /// Workers it has.
     pub workers: Option<u64>,
-    /// Threads it may have.
+    /// Workers it may have.
     pub max_workers: Option<u64>,
-    /// Calls that wait for a thread; `null` where that is not known.
+    /// Calls that wait for a worker; `null` where that is not known.
     pub waiting: Option<u64>,
+    /// Calls without a result, of pools of processes.
+    pub pending: Option<u64>,
 }
 
 impl QueuesReport {
@@ -66,9 +70,14 @@ impl QueuesReport {
         for executor in executors.iter().take(limit) {
             pools.push(ExecutorRow {
                 object: HeldObject::new(keepers, executor.id),
+                kind: match executor.kind {
+                    PoolKind::Threads => "threads",
+                    PoolKind::Processes => "processes",
+                },
                 workers: executor.workers,
                 max_workers: executor.most_workers,
                 waiting: executor.waiting,
+                pending: executor.pending,
             });
         }
         Self {
@@ -94,7 +103,7 @@ impl Report for QueuesReport {
         let queues = number::counted(self.queues_total, "queue", bound);
         let pools = number::counted(self.executors_total, "pool", bound);
         let items = number::counted(self.items, "item", bound);
-        page.paragraph(Tone::Strong, 2, &format!("{queues} with {items}, {pools} of threads"));
+        page.paragraph(Tone::Strong, 2, &format!("{queues} with {items}, {pools} of workers"));
         for row in &self.queues {
             let most = row.maxsize.map_or("any number".to_owned(), number::count);
             row.object.render(page, &format!("{} of {most} waiting", known(row.items)));
@@ -102,8 +111,12 @@ impl Report for QueuesReport {
         hidden(page, self.queues_total, self.queues.len());
         for row in &self.executors {
             let (workers, most) = (known(row.workers), known(row.max_workers));
+            let pending = row
+                .pending
+                .map_or(String::new(), |calls| format!(", {} without a result", number::count(calls)));
+            let waiting = known(row.waiting);
             row.object
-                .render(page, &format!("{workers} of {most} threads, {} calls waiting", known(row.waiting)));
+                .render(page, &format!("{workers} of {most} {}, {waiting} calls waiting{pending}", row.kind));
         }
         hidden(page, self.executors_total, self.executors.len());
         let first = self.queues.first().map(|row| &row.object);

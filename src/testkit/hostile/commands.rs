@@ -2,8 +2,8 @@
 
 use crate::analysis::free_if::{self, Cut};
 use crate::analysis::views::{
-    Keepers, buffers, caches, exceptions, executors, generators, log_handlers, log_records, modules, queues,
-    tasks, weak_registries,
+    Keepers, buffers, caches, exceptions, executors, generators, locals_of_threads, log_handlers,
+    log_records, modules, queues, tasks, weak_registries,
 };
 use crate::analysis::{
     Collection, Direction, DominatorLimits, Heap, Holders, InstanceFilter, PathsLimits, Reached, Retention,
@@ -42,6 +42,7 @@ use crate::report::views::logging::LoggingReport;
 use crate::report::views::modules::ModulesReport;
 use crate::report::views::queues::QueuesReport;
 use crate::report::views::tasks::TasksReport;
+use crate::report::views::threads::ThreadLocalsReport;
 use crate::report::views::weak::WeakReport;
 use crate::report::waste::WasteReport;
 use crate::report::{CoreIdentity, Coverage, Envelope, Page, Report};
@@ -257,10 +258,11 @@ fn viewed(heap: Heap<'_, '_>, reached: Reached<'_>, told: &Told) {
     told.written(&GeneratorsReport::new(keepers, generators(heap), LIMIT));
     told.written(&CachesReport::new(keepers, caches(heap), LIMIT));
     told.written(&ExceptionsReport::new(keepers, exceptions(heap), LIMIT));
-    told.written(&BuffersReport::new(keepers, buffers(heap), LIMIT));
+    told.written(&BuffersReport::new(keepers, &[], buffers(heap), LIMIT));
     told.written(&ModulesReport::new(keepers, &modules(heap, reached), LIMIT));
     told.written(&QueuesReport::new(keepers, queues(heap), executors(heap), LIMIT));
     told.written(&LoggingReport::new(keepers, log_handlers(heap), log_records(heap), LIMIT));
+    told.written(&ThreadLocalsReport::new(keepers, &[], locals_of_threads(heap), LIMIT));
     told.written(&WeakReport::new(keepers, weak_registries(heap), LIMIT));
 }
 

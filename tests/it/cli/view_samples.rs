@@ -1,8 +1,8 @@
-//! Reports of the views.
+//! One document of each view with everything in it, for the tests of the schema and of pages.
 
 use exuvia::report::Hex;
 use exuvia::report::views::HeldObject;
-use exuvia::report::views::buffers::{BufferRow, BuffersReport, OwnerRow};
+use exuvia::report::views::buffers::{BufferRow, BuffersReport, MappedRow, OwnerRow};
 use exuvia::report::views::caches::{CacheRow, CachesReport};
 use exuvia::report::views::exceptions::{ExceptionRow, ExceptionType, ExceptionsReport};
 use exuvia::report::views::generators::{GeneratorGroupRow, GeneratorRow, GeneratorsReport};
@@ -10,6 +10,7 @@ use exuvia::report::views::logging::{HandlerRow, LoggingReport};
 use exuvia::report::views::modules::{ImportedRow, ModulesReport};
 use exuvia::report::views::queues::{ExecutorRow, QueueRow, QueuesReport};
 use exuvia::report::views::tasks::{AwaitRow, TaskGroupRow, TaskRow, TasksReport};
+use exuvia::report::views::threads::{LocalRow, NamespaceRow, ThreadLocalsReport, ThreadRow, ValueRow};
 use exuvia::report::views::weak::{RegistryRow, WeakReport};
 
 /// What a process may have put into any name.
@@ -119,7 +120,9 @@ pub fn exceptions() -> ExceptionsReport {
 
 pub fn buffers() -> BuffersReport {
     let owner = OwnerRow { address: Hex(1), type_name: evil(), bytes: 1 };
-    let buffer = BufferRow { object: held(), bytes: Some(1), owner: Some(owner), pins: true };
+    let mapped = MappedRow { state: "open", address: Some(Hex(1)), file: Some(evil()), file_offset: Some(1) };
+    let buffer =
+        BufferRow { object: held(), bytes: Some(1), mapped: Some(mapped), owner: Some(owner), pins: true };
     BuffersReport { view: "buffers", buffers_total: 2, pins: 1, buffers: vec![buffer] }
 }
 
@@ -137,7 +140,14 @@ pub fn modules() -> ModulesReport {
 
 pub fn queues() -> QueuesReport {
     let queue = QueueRow { object: held(), items: Some(1), maxsize: Some(1) };
-    let executor = ExecutorRow { object: held(), workers: Some(1), max_workers: Some(1), waiting: Some(1) };
+    let executor = ExecutorRow {
+        object: held(),
+        kind: "processes",
+        workers: Some(1),
+        max_workers: Some(1),
+        waiting: Some(1),
+        pending: Some(1),
+    };
     QueuesReport {
         view: "queues",
         queues_total: 2,
@@ -145,6 +155,41 @@ pub fn queues() -> QueuesReport {
         queues: vec![queue],
         executors_total: 2,
         executors: vec![executor],
+    }
+}
+
+pub fn threads() -> ThreadLocalsReport {
+    let thread = ThreadRow {
+        interpreter: 1,
+        state: Hex(1),
+        ident: 1,
+        name: Some(evil()),
+        tid: Some(1),
+        locals: 1,
+        values: 1,
+        retained_bytes: 1,
+    };
+    let value = ValueRow { name: Some(evil()), address: Hex(1), type_name: evil(), retained_bytes: Some(1) };
+    let namespace = NamespaceRow {
+        thread: "ended",
+        state: Some(Hex(1)),
+        thread_object: Some(Hex(1)),
+        name: Some(evil()),
+        address: Hex(1),
+        retained_bytes: Some(1),
+        values_total: 2,
+        values: vec![value],
+    };
+    let local = LocalRow { object: held(), namespaces_total: 2, ended: 1, namespaces: vec![namespace] };
+    ThreadLocalsReport {
+        view: "threads",
+        threads_total: 2,
+        threads: vec![thread],
+        locals_total: 2,
+        namespaces: 2,
+        ended: 1,
+        ended_bytes: 1,
+        locals: vec![local],
     }
 }
 
