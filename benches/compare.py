@@ -6,7 +6,8 @@
 A process makes a heap of about ten objects a record, with a fifth as many garbage objects as records, and answers questions about itself; a core
 of it is written with gcore (gdb) before, so that nothing that looks has been there. Tools that are not there are left out by name: pympler and guppy3
 are asked in the process (they must be importable by PYTHON), PyHeap dumps it (`--pyheap`: the dumper's program), chap opens the core (`--chap`).
-Times are wall clock, the least of the rounds, since other work only ever adds; memory is what a process has besides mapped files.
+Times are by the clock and of the processor, of the round that took least, since other work only ever adds; memory is what a process has besides
+mapped files. Of PyHeap, whose dumper makes the process work, the processor's share is not known.
 """
 import argparse
 import json
@@ -17,7 +18,7 @@ import tempfile
 import time
 
 HEAP = r'''
-import gc, json, sys, time
+import gc, json, os, sys, time
 
 class Node:
     def __init__(self, payload, ident):
@@ -70,6 +71,11 @@ def guppy_retained():
     from guppy import hpy
     return hpy().iso(SESSIONS).domisize
 
+def run_until(path):
+    """Debuggers that run code in a process wait until C code calls Python in it."""
+    while not os.path.exists(path):
+        list(map(lambda seconds: time.sleep(seconds), [0.01]))
+
 gc.disable()
 SESSIONS = build(int(sys.argv[1]))
 QUESTIONS = {
@@ -79,18 +85,18 @@ QUESTIONS = {
     "guppy3: heap()": guppy,
     "guppy3: domisize of one object": guppy_retained,
     "gc.collect()": gc.collect,
+    "run until": run_until,
 }
 print("ready", flush=True)
 for name in sys.stdin:
-    name = name.strip()
-    started = time.perf_counter()
+    name, _, argument = name.strip().partition("\t")
+    started, processor = time.perf_counter(), time.process_time()
     try:
-        answer = QUESTIONS[name]()
+        answer = QUESTIONS[name](*argument.split())
     except Exception as error:
-        answer = "%s: %s" % (type(error).__name__, error)
-        print(json.dumps([name, None, str(answer)]), flush=True)
+        print(json.dumps([None, "%s: %s" % (type(error).__name__, error)]), flush=True)
         continue
-    print(json.dumps([name, time.perf_counter() - started, str(answer)]), flush=True)
+    print(json.dumps([[time.perf_counter() - started, time.process_time() - processor], str(answer)]), flush=True)
 '''
 
 LIVE = [
@@ -124,21 +130,37 @@ def anonymous(pid):
 
 
 def timed(command, **options):
-    """Seconds, and the most anonymous memory that was seen."""
+    """Seconds by the clock and of processor, and the most anonymous memory that was seen."""
     started, most = time.perf_counter(), 0
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **options)
-    while process.poll() is None:
-        most = max(most, anonymous(process.pid))
-        time.sleep(0.002)
-    if process.returncode:
-        raise SystemExit("%s failed: %s" % (" ".join(command), process.stderr.read().decode()))
-    return time.perf_counter() - started, most
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, **options)
+        ended, status, used = 0, 0, None
+        while not ended:
+            most = max(most, anonymous(process.pid))
+            time.sleep(0.002)
+            ended, status, used = os.wait4(process.pid, os.WNOHANG)
+        seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            errors.seek(0)
+            raise SystemExit("%s failed: %s" % (" ".join(command), errors.read().decode()))
+    return (seconds, used.ru_utime + used.ru_stime), most
+
+
+def ask(heap, name, argument=""):
+    heap.stdin.write("%s\t%s\n" % (name, argument))
+    heap.stdin.flush()
+
+
+def answer(heap):
+    """Seconds by the clock and of processor, none if it failed, and what it said."""
+    return json.loads(heap.stdout.readline())
 
 
 def row(name, seconds, memory=None, note=""):
     size = "" if memory is None else "%.0f MB" % (memory / 1e6)
-    shown = "-" if seconds is None else "%.3f s" % seconds
-    print("%-44s %12s %10s  %s" % (name, shown, size, note), flush=True)
+    clock, processor = ("-" if one is None else "%.3f s" % one for one in seconds or (None, None))
+    print("%-44s %12s %12s %10s  %s" % (name, clock, processor, size, note), flush=True)
 
 
 def main():
@@ -155,6 +177,7 @@ def main():
         heap = subprocess.Popen([options.python, "-c", HEAP, str(options.records)], stdin=subprocess.PIPE,
                                 stdout=subprocess.PIPE, text=True)
         assert heap.stdout.readline() == "ready\n"
+        print("%-44s %12s %12s %10s" % ("", "clock", "processor", "anonymous"))
         memory = anonymous(heap.pid)
         subprocess.run(["gcore", "-o", os.path.join(folder, "core"), str(heap.pid)], check=True,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -171,17 +194,19 @@ def main():
             seconds, memory = timed([options.chap, core], stdin=subprocess.DEVNULL)
             row("chap: opening the core", seconds, memory)
         if options.pyheap:
-            dump = os.path.join(folder, "heap.pyheap")
-            seconds, memory = timed([sys.executable, options.pyheap, "--pid", str(heap.pid), "--file", dump])
-            row("PyHeap: dumping the process", seconds, memory, "dump: %.0f MB" % (os.path.getsize(dump) / 1e6))
+            dump, done = os.path.join(folder, "heap.pyheap"), os.path.join(folder, "done")
+            ask(heap, "run until", done)
+            seconds, _ = timed([sys.executable, options.pyheap, "--pid", str(heap.pid), "--file", dump])
+            open(done, "w").close()
+            answer(heap)
+            row("PyHeap: dumping the process", (seconds[0], None), anonymous(heap.pid), "dump: %.0f MB" % (os.path.getsize(dump) / 1e6))
         for name in LIVE:
             rounds = []
             for _ in range(1 if name == "gc.collect()" else options.rounds):
-                heap.stdin.write(name + "\n")
-                heap.stdin.flush()
-                _, seconds, answer = json.loads(heap.stdout.readline())
+                ask(heap, name)
+                seconds, found = answer(heap)
                 rounds.append(seconds)
-            note = "" if rounds[0] is not None else answer
+            note = "" if rounds[0] is not None else found
             row("live: " + name, None if rounds[0] is None else min(rounds), anonymous(heap.pid), note)
         heap.stdin.close()
         heap.wait()
