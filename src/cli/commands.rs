@@ -135,6 +135,11 @@ pub fn types(arguments: &TypesArguments, common: &Common) -> anyhow::Result<()> 
             glob::matches(pattern, name) || glob::matches(pattern, short_type_name(name))
         })
     };
+    if let Some(pattern) = &arguments.filter
+        && !session.runtime.types.iter().any(|(_, info)| wanted(&info.name))
+    {
+        return Err(query::QueryError::NoMatch { pattern: pattern.clone() }.into());
+    }
     let grouping = match (arguments.by_module, arguments.by_package) {
         (true, _) => TypeGrouping::Module,
         (_, true) => TypeGrouping::Package,

@@ -34,11 +34,11 @@ pub struct SuspectsArguments {
     pub core: PathBuf,
 
     /// Least share of the heap that a suspect keeps, such as 5%
-    #[arg(long, value_name = "PERCENT", value_parser = parse_share)]
+    #[arg(long, value_name = "PERCENT", value_parser = parse_share, allow_negative_numbers = true)]
     pub min_share: Option<u32>,
 
     /// Least bytes that a suspect keeps, such as 10MB
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, allow_negative_numbers = true)]
     pub min_bytes: Option<u64>,
 
     /// Exit with status 1 if this holds, for checks; may be given several times

@@ -135,6 +135,8 @@ fn thresholds_that_are_none_and_types_that_nobody_has_are_refused() {
         (["--fail-if", "retained(no.such.thing)>1"], "--fail-if retained(no.such.thing)>1"),
         (["--min-share", "200%"], "200% is no share"),
         (["--min-bytes", "5 apples"], "5 apples is no size"),
+        (["--min-bytes", "-5"], "-5 is no size"),
+        (["--min-share", "-5"], "-5 is no share"),
     ] {
         let [option, value] = arguments;
         let output = exuvia(&[&"suspects", &core, &option, &value]);

@@ -84,9 +84,11 @@ fn an_address_that_is_no_object() {
 #[test]
 fn a_type_that_does_not_exist() {
     let fixture = first_fixture();
-    for command in ["objects", "referrers", "paths", "free-if"] {
+    for command in ["objects", "referrers", "referents", "paths", "dominators", "free-if"] {
         ask(&fixture, command, &["no.such.Type"], &["no.such.Type"]);
     }
+    ask(&fixture, "types", &["--filter", "no.such.*"], &["no type matches no.such.*"]);
+    ask(&fixture, "objects", &["no.such.*"], &["no type matches no.such.*"]);
     ask(&fixture, "objects", &["functon"], &["function"]);
 }
 
