@@ -4,7 +4,6 @@ use super::args::{
     Common, CoreArgument, InfoArguments, ObjectsArguments, ShowArguments, SortKey, ThreadsArguments,
     TypesArguments,
 };
-use super::index_command::Worked;
 use super::output::{print, print_report};
 use super::session::{Opened, Session};
 use super::{dump, glob, retained_commands};
@@ -45,10 +44,9 @@ pub fn overview(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()>
     let mut session = opened.session()?;
     let census = session.census()?;
     let graph = session.graph(&census)?;
-    let garbage = session.collect(&census, &graph);
-    let (roots, retention) = session.retention(&census, &graph, &garbage);
+    let alive = session.alive(&census, &graph);
     let thresholds = Thresholds::default();
-    let suspects = session.suspects(&census, &graph, &garbage, (&roots, &retention), &thresholds);
+    let suspects = session.suspects(&census, &graph, &alive, &thresholds);
     session.progress.phase("writing the overview");
     let histogram = histogram(&census.objects, session.runtime.types.len(), &Selection::default());
     let types = TypeOptions { sort: TypeSort::Bytes, limit: common.limit.unwrap_or(OVERVIEW_TYPES) };
@@ -65,20 +63,13 @@ pub fn overview(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()>
             &groups,
             Measured::default(),
         ),
-        garbage: &garbage,
+        garbage: &alive.garbage,
         suspects: &suspects,
         threads: &ThreadsReport::new(session.inputs, &session.runtime, threads),
     };
     let report = OverviewReport::new(&session.runtime, &session.identity, parts);
     session.print(&report, common)?;
-    session.keep_for_next(Worked {
-        counted: &census,
-        graph: &graph,
-        garbage: &garbage,
-        roots: &roots,
-        retention: &retention,
-        holders: None,
-    });
+    session.keep_for_next(&census, &graph, &alive, None);
     Ok(())
 }
 

@@ -133,11 +133,10 @@ impl Measured {
 
 fn snapshot(session: &mut Session<'_>, with_objects: bool) -> anyhow::Result<Snapshot> {
     let (census, graph) = whole_graph(session)?;
-    let garbage = session.collect(&census, &graph);
-    let (roots, retention) = session.retention(&census, &graph, &garbage);
+    let alive = session.alive(&census, &graph);
     let thresholds = Thresholds::default();
-    let suspects = session.suspects(&census, &graph, &garbage, (&roots, &retention), &thresholds);
+    let suspects = session.suspects(&census, &graph, &alive, &thresholds);
     session.progress.phase("looking for what holds what");
     let heap = heap(&session.runtime, &census, &graph);
-    Ok(Snapshot::new(heap, &roots, &retention, &suspects, &garbage, with_objects))
+    Ok(Snapshot::new(heap, &alive.roots, &alive.retention, &suspects, &alive.garbage, with_objects))
 }

@@ -1,9 +1,10 @@
 //! `index`: works out what later commands need, and keeps it.
 
+use super::alive::Alive;
 use super::args::{Common, CoreArgument};
 use super::output::say;
 use super::session::{Opened, Session};
-use crate::analysis::{Collection, Heap, Holders, Retention, Roots, TypeGroups, retained_by_types};
+use crate::analysis::{Heap, Holders, TypeGroups, retained_by_types};
 use crate::heap::{Counted, HeapGraph};
 use crate::index::{Contents, IndexError};
 use crate::report::index::IndexReport;
@@ -28,16 +29,8 @@ pub fn index(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()> {
     let path = match session.kept.path() {
         Some(path) => path.to_owned(),
         None => {
-            let garbage = session.collect(&counted, &graph);
-            let (roots, retention) = session.retention(&counted, &graph, &garbage);
-            let written = session.keep_index(Worked {
-                counted: &counted,
-                graph: &graph,
-                garbage: &garbage,
-                roots: &roots,
-                retention: &retention,
-                holders: None,
-            })?;
+            let alive = session.alive(&counted, &graph);
+            let written = session.keep_index(&counted, &graph, &alive, None)?;
             written.ok_or_else(|| {
                 anyhow::anyhow!("of standard input no index is kept; save it to a file first")
             })?
@@ -47,30 +40,19 @@ pub fn index(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()> {
     session.finish(&IndexReport::new(&path, bytes, objects, references), common)
 }
 
-/// What a command has worked out, besides its answer.
-#[derive(Clone, Copy)]
-pub(super) struct Worked<'a> {
-    /// The objects.
-    pub counted: &'a Counted,
-    /// Their references.
-    pub graph: &'a HeapGraph,
-    /// What the collector would find.
-    pub garbage: &'a Collection,
-    /// All roots.
-    pub roots: &'a Roots,
-    /// What every object retains.
-    pub retention: &'a Retention,
-    /// The best path to every object, if the answer needed it.
-    pub holders: Option<&'a Holders>,
-}
-
 impl Session<'_> {
     /// Keeps what was worked out, with what only an index needs; `None` if nothing is to be kept.
     ///
     /// # Errors
     /// There is no place that takes it.
-    fn keep_index(&mut self, worked: Worked<'_>) -> Result<Option<PathBuf>, IndexError> {
-        let Worked { counted, graph, garbage, roots, retention, holders } = worked;
+    fn keep_index(
+        &mut self,
+        counted: &Counted,
+        graph: &HeapGraph,
+        alive: &Alive,
+        holders: Option<&Holders>,
+    ) -> Result<Option<PathBuf>, IndexError> {
+        let Alive { garbage, roots, retention } = alive;
         let searched;
         let holders = match holders {
             Some(holders) => holders,
@@ -97,13 +79,20 @@ impl Session<'_> {
     }
 
     /// Keeps what a command has worked out besides its answer, if the heap is large. That it cannot be kept is said, no error.
-    pub(super) fn keep_for_next(&mut self, worked: Worked<'_>) {
+    /// `holders` are the best paths, if the answer needed them.
+    pub(super) fn keep_for_next(
+        &mut self,
+        counted: &Counted,
+        graph: &HeapGraph,
+        alive: &Alive,
+        holders: Option<&Holders>,
+    ) {
         // What types retain is worked out for the index alone.
-        let is_large = worked.counted.objects.len() >= LEAST_OBJECTS;
+        let is_large = counted.objects.len() >= LEAST_OBJECTS;
         if !self.kept.is_wanted() || !is_large || self.kept.path().is_some() {
             return;
         }
-        let written = self.keep_index(worked);
+        let written = self.keep_index(counted, graph, alive, holders);
         self.progress.finish();
         match written {
             Ok(Some(path)) => say(&format!("kept for the next command: {}", path.display())),

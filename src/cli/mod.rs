@@ -1,6 +1,7 @@
 //! L7: the command line. Knows arguments, the terminal and exit codes; refuses to know anything below reports but
 //! in which order the phases of an analysis follow each other.
 
+mod alive;
 pub mod args;
 mod capture_command;
 mod commands;

@@ -2,9 +2,8 @@
 
 use super::args::{Common, CoreArgument, DominatorsArguments};
 use super::graph_commands::{heap, nodes, whole_graph};
-use super::index_command::Worked;
 use super::session::{Opened, Session};
-use crate::analysis::{self, DominatorLimits, Reached, TypeGrouping, TypeGroups};
+use crate::analysis::{self, DominatorLimits, TypeGrouping, TypeGroups};
 use crate::graph::GroupTotal;
 use crate::heap::Counted;
 use crate::index::Index;
@@ -31,34 +30,26 @@ pub fn dominators(arguments: &DominatorsArguments, common: &Common) -> anyhow::R
         Some(target) => Some(nodes(heap(&session.runtime, &census, &graph), target, arguments.class_itself)?),
         None => None,
     };
-    let garbage = session.collect(&census, &graph);
-    let (roots, retention) = session.retention(&census, &graph, &garbage);
+    let alive = session.alive(&census, &graph);
     if let (Some(target), Some(within)) = (&target, &within)
-        && !within.iter().any(|node| retention.tree().is_reachable(node))
+        && !within.iter().any(|node| alive.retention.tree().is_reachable(node))
     {
         anyhow::bail!(
             "no root reaches {}: it is garbage and dominates nothing; `exuvia cycles` says more",
             target.text
         );
     }
-    let holders = session.holders(&census, &graph, &roots);
+    let holders = session.holders(&census, &graph, &alive.roots);
     session.progress.phase("naming what dominates");
     let heap = heap(&session.runtime, &census, &graph);
     let limits =
         DominatorLimits { depth: u32::from(arguments.depth), rows: common.limit.unwrap_or(DOMINATORS_LIMIT) };
-    let reached = Reached { roots: &roots, retention: &retention, holders: &holders };
+    let reached = alive.reached(&holders);
     let found = analysis::dominator_rows(heap, reached, within.as_ref(), limits);
     let report =
         DominatorsReport::new(&census.objects, target.map(|target| target.text), limits.depth, &found);
     session.print(&report, common)?;
-    session.keep_for_next(Worked {
-        counted: &census,
-        graph: &graph,
-        garbage: &garbage,
-        roots: &roots,
-        retention: &retention,
-        holders: Some(&holders),
-    });
+    session.keep_for_next(&census, &graph, &alive, Some(&holders));
     Ok(())
 }
 
@@ -70,22 +61,14 @@ pub fn cuts(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()> {
     let mut opened = Opened::open(&arguments.core, common)?;
     let mut session = opened.session()?;
     let (census, graph) = whole_graph(&mut session)?;
-    let garbage = session.collect(&census, &graph);
-    let (roots, retention) = session.retention(&census, &graph, &garbage);
-    let holders = session.holders(&census, &graph, &roots);
+    let alive = session.alive(&census, &graph);
+    let holders = session.holders(&census, &graph, &alive.roots);
     session.progress.phase("ranking references");
     let heap = heap(&session.runtime, &census, &graph);
-    let reached = Reached { roots: &roots, retention: &retention, holders: &holders };
+    let reached = alive.reached(&holders);
     let found = analysis::best_cuts(heap, reached, common.limit.unwrap_or(CUTS_LIMIT));
     session.print(&CutsReport::new(&census.objects, &found), common)?;
-    session.keep_for_next(Worked {
-        counted: &census,
-        graph: &graph,
-        garbage: &garbage,
-        roots: &roots,
-        retention: &retention,
-        holders: Some(&holders),
-    });
+    session.keep_for_next(&census, &graph, &alive, Some(&holders));
     Ok(())
 }
 

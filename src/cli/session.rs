@@ -1,5 +1,6 @@
 //! From options to an opened core: what every command begins with.
 
+use super::alive::Alive;
 use super::args::Common;
 use super::kept_index::KeptIndex;
 use super::output::Progress;
@@ -198,14 +199,13 @@ impl Session<'_> {
         &mut self,
         counted: &Counted,
         graph: &HeapGraph,
-        garbage: &Collection,
-        (roots, retention): (&Roots, &Retention),
+        alive: &Alive,
         thresholds: &Thresholds,
     ) -> Suspects {
         self.progress.phase("looking for suspects");
         let heap = Heap { runtime: &self.runtime, objects: &counted.objects, graph };
-        let mut found = suspects(heap, roots, garbage, thresholds);
-        retained_by_suspects(heap, roots, retention, &mut found);
+        let mut found = suspects(heap, &alive.roots, &alive.garbage, thresholds);
+        retained_by_suspects(heap, &alive.roots, &alive.retention, &mut found);
         found
     }
 }

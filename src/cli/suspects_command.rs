@@ -3,7 +3,6 @@
 use super::Outcome;
 use super::args::{Common, SuspectsArguments};
 use super::graph_commands::{heap, whole_graph};
-use super::index_command::Worked;
 use super::session::Opened;
 use crate::analysis::{self, Collection, Heap, InstanceFilter, Retention, Suspects, Thresholds};
 use crate::query::{self, Condition, Measure};
@@ -20,26 +19,18 @@ pub fn suspects(arguments: &SuspectsArguments, common: &Common) -> anyhow::Resul
     let mut opened = Opened::open(&arguments.core, common)?;
     let mut session = opened.session()?;
     let (census, graph) = whole_graph(&mut session)?;
-    let garbage = session.collect(&census, &graph);
-    let (roots, retention) = session.retention(&census, &graph, &garbage);
+    let alive = session.alive(&census, &graph);
     let thresholds = Thresholds::default().with(arguments.min_bytes, arguments.min_share);
-    let mut found = session.suspects(&census, &graph, &garbage, (&roots, &retention), &thresholds);
+    let mut found = session.suspects(&census, &graph, &alive, &thresholds);
     let heap = heap(&session.runtime, &census, &graph);
-    analysis::describe_contents(heap, &retention, &mut found);
-    let measured = Measured { heap, garbage: &garbage, retention: &retention, suspects: &found };
+    analysis::describe_contents(heap, &alive.retention, &mut found);
+    let measured = Measured { heap, garbage: &alive.garbage, retention: &alive.retention, suspects: &found };
     let conditions = arguments.fail_if.iter().map(|condition| measured.row(condition));
     let conditions = conditions.collect::<anyhow::Result<Vec<ConditionRow>>>()?;
     let limit = common.limit.unwrap_or(SUSPECTS_LIMIT);
     let report = SuspectsReport::new(&census.objects, &found, conditions, limit);
     session.print(&report, common)?;
-    session.keep_for_next(Worked {
-        counted: &census,
-        graph: &graph,
-        garbage: &garbage,
-        roots: &roots,
-        retention: &retention,
-        holders: None,
-    });
+    session.keep_for_next(&census, &graph, &alive, None);
     Ok(if report.fails() { Outcome::ConditionHolds } else { Outcome::Done })
 }
 

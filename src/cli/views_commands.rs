@@ -2,10 +2,8 @@
 
 use super::args::{Common, ViewArguments, ViewChoice};
 use super::graph_commands::{heap, whole_graph};
-use super::index_command::Worked;
 use super::output::print;
 use super::session::Opened;
-use crate::analysis::Reached;
 use crate::analysis::views::{
     Keepers, buffers, caches, exceptions, executors, generators, locals_of_threads, log_handlers,
     log_records, modules, queues, tasks, weak_registries,
@@ -35,12 +33,11 @@ pub fn view(arguments: &ViewArguments, common: &Common) -> anyhow::Result<()> {
     let mut opened = Opened::open(core, common)?;
     let mut session = opened.session()?;
     let (counted, graph) = whole_graph(&mut session)?;
-    let garbage = session.collect(&counted, &graph);
-    let (roots, retention) = session.retention(&counted, &graph, &garbage);
-    let holders = session.holders(&counted, &graph, &roots);
+    let alive = session.alive(&counted, &graph);
+    let holders = session.holders(&counted, &graph, &alive.roots);
     session.progress.phase("decoding what frameworks keep");
     let heap = heap(&session.runtime, &counted, &graph);
-    let reached = Reached { roots: &roots, retention: &retention, holders: &holders };
+    let reached = alive.reached(&holders);
     let keepers = &mut Keepers::new(heap, reached);
     let limit = common.limit.unwrap_or(VIEW_LIMIT);
     let values = if arguments.values { Values::Shown } else { Values::Hidden };
@@ -87,14 +84,7 @@ pub fn view(arguments: &ViewArguments, common: &Common) -> anyhow::Result<()> {
             session.print(&report, common)?;
         }
     }
-    session.keep_for_next(Worked {
-        counted: &counted,
-        graph: &graph,
-        garbage: &garbage,
-        roots: &roots,
-        retention: &retention,
-        holders: Some(&holders),
-    });
+    session.keep_for_next(&counted, &graph, &alive, Some(&holders));
     Ok(())
 }
 
