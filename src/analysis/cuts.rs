@@ -6,6 +6,7 @@
 //! program's structure (modules, classes, functions) are left out: they hold everything and explain nothing.
 
 use super::labels::{Labels, leads_to_namespace};
+use super::share::{Least, share};
 use super::suspects::is_structure;
 use super::{Heap, PathWriter, Reached, Retention, Root, Roots, keeps_alive};
 use crate::cpython::{RootKind, Slot, WalkKind, roots};
@@ -14,14 +15,12 @@ use crate::heap::ObjectId;
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
 
-/// What frees less is no cut, in bytes.
-const LEAST_BYTES: u64 = 1024;
-/// Nor what frees less of all that is alive, in thousandths.
-const LEAST_SHARE: u64 = 1;
-/// A cut that frees so much of what the one above it does belongs with it, in hundredths.
-const SAME_SHARE: u128 = 80;
-/// One below a cut that is told is told too if it frees so much of it, in hundredths.
-const PART_SHARE: u128 = 10;
+/// What frees less, of all that is alive, is no cut.
+const LEAST: Least = Least { bytes: 1024, share: 10 };
+/// A cut that frees so much of what the one above it does belongs with it, in basis points.
+const SAME_SHARE: u32 = 8000;
+/// One below a cut that is told is told too if it frees so much of it, in basis points.
+const PART_SHARE: u32 = 1000;
 
 /// No node.
 const NONE: u32 = u32::MAX;
@@ -80,9 +79,8 @@ pub fn best_cuts(heap: Heap<'_, '_>, reached: Reached<'_>, limit: usize) -> Cuts
     let Reached { roots, retention, .. } = reached;
     let tree = retention.tree();
     let live_bytes = tree.top().fold(0u64, |sum, node| sum.saturating_add(retention.of(node)));
-    let least = LEAST_BYTES.max(live_bytes.saturating_mul(LEAST_SHARE) / 1000);
     let nesting = tree.nesting();
-    let large = NodeSet::passing(tree.nodes(), |node| retention.of(node) >= least);
+    let large = NodeSet::passing(tree.nodes(), |node| LEAST.is_reached(retention.of(node), live_bytes));
     let sole = sole_edges(&heap.graph.forward, &roots.set, tree, &nesting, &large, keeps_alive);
     let locals = sole_locals(heap, roots, &sole);
     let namespaces = namespaces(heap, retention, &large);
@@ -173,7 +171,7 @@ fn chosen(retention: &Retention, nesting: &Nesting, cuts: &NodeSet, namespaces: 
         let heaviest = nesting.children(node).map(below).max().unwrap_or(0);
         let drop = of(node).saturating_sub(heaviest);
         let above = nearest.get(node as usize).copied().unwrap_or(NONE);
-        let same = is_share(of(node), of(above), SAME_SHARE);
+        let same = share(of(node), of(above)) >= SAME_SHARE;
         let chain = match chain_of.get(&above) {
             Some(&chain) if same => chain,
             _ => {
@@ -190,18 +188,12 @@ fn chosen(retention: &Retention, nesting: &Nesting, cuts: &NodeSet, namespaces: 
     best.sort_by_key(|&node| (Reverse(of(node)), nesting.place(node)));
     let mut told: Vec<u32> = Vec::new();
     for node in best {
-        let small =
-            |&above: &u32| nesting.contains(above, node) && !is_share(of(node), of(above), PART_SHARE);
+        let small = |&above: &u32| nesting.contains(above, node) && share(of(node), of(above)) < PART_SHARE;
         if !told.iter().any(small) {
             told.push(node);
         }
     }
     told
-}
-
-/// Whether `part` is at least so many hundredths of `whole`.
-fn is_share(part: u64, whole: u64, hundredths: u128) -> bool {
-    u128::from(part) * 100 >= u128::from(whole) * hundredths
 }
 
 /// For every node the nearest of `cuts` that dominates it.

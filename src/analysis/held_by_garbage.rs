@@ -7,7 +7,7 @@ use crate::graph::{Adjacency, EdgeKind, NodeSet};
 use rustc_hash::FxHashMap;
 
 /// Whether an edge is one of the references its target's refcount counts.
-fn counted(kind: EdgeKind) -> bool {
+pub(super) fn counted(kind: EdgeKind) -> bool {
     matches!(kind, EdgeKind::Visited | EdgeKind::Owned)
 }
 

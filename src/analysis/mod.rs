@@ -21,8 +21,10 @@ mod python_path;
 mod referrers;
 mod retained_types;
 mod retention;
+mod root_doubts;
 mod roots;
 mod shallow;
+mod share;
 mod split_counts;
 mod suspects;
 mod thread_locals;
@@ -49,9 +51,10 @@ pub use retained_types::retained_by_types;
 pub use retention::Retention;
 pub use roots::{Root, Roots};
 pub use shallow::owned_besides;
+pub use share::Least;
 pub use suspects::{
-    Confidence, Evidence, Least, Mostly, Remedy, Suspect, SuspectKind, Suspects, Thresholds,
-    describe_contents, read_all_bounds, retained_by_suspects, suspects,
+    Confidence, Evidence, Mostly, Remedy, Suspect, SuspectKind, Suspects, Thresholds, describe_contents,
+    read_all_bounds, retained_by_suspects, suspects,
 };
 pub use thread_locals::{LocalNamespace, NamespaceOwner, ThreadTies, namespaces_of, thread_locals};
 pub use type_groups::{TypeGrouping, TypeGroups};

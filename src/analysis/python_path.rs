@@ -6,7 +6,7 @@ use super::labels::{Labels, label_text, leads_to_namespace};
 use super::roots::{Root, interpreter_name};
 use super::{Heap, Roots};
 use crate::corefile::Address;
-use crate::cpython::{RootKind, RootReference, Slot, read_str, thread_frames};
+use crate::cpython::{ReadField, RootKind, RootReference, Slot, WalkKind, read_str, thread_frames};
 use crate::graph::EdgeKind;
 use crate::heap::ObjectId;
 use rustc_hash::FxHashMap;
@@ -61,6 +61,8 @@ impl<'h, 'core> PathWriter<'h, 'core> {
             };
             if let Some(module) = self.module_name(from, slot) {
                 pieces = Pieces::new(module);
+            } else if let Some(task) = self.task_name(&pieces, slot, to) {
+                pieces = Pieces::new(task);
             } else if leads_to_namespace(slot) {
                 (namespace, ends_in_namespace) = (true, true);
                 continue;
@@ -86,6 +88,19 @@ impl<'h, 'core> PathWriter<'h, 'core> {
             0 => name,
             _ => format!("{} · {name}", interpreter_name(self.heap, index)),
         })
+    }
+
+    /// `task main()` where only asyncio's own registers lead to a task: what it runs tells more than they do.
+    fn task_name(&self, pieces: &Pieces, slot: Slot, to: u32) -> Option<String> {
+        let is_generator = |id: &ObjectId| self.heap.type_of(*id).walk.kind == WalkKind::Generator;
+        let id = self.heap.id(to).filter(|id| pieces.start.starts_with("_asyncio") && is_generator(id))?;
+        let runtime = self.heap.runtime;
+        if !label_text(runtime, slot).ends_with("task_coro") {
+            return None;
+        }
+        let field = runtime.layouts.generator.qualname;
+        let name = runtime.space.field(self.heap.objects.address(id), field).ok()?;
+        Some(format!("task {}()", read_str(runtime, name, MAX_NAME).ok()?))
     }
 
     /// What a path from the root `node` begins with.

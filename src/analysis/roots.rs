@@ -4,6 +4,7 @@
 //! Knows every root and says what it is; refuses to know paths. With the roots given here every live object is reachable:
 //! what nothing known reaches, though the collector finds it alive, is *held by C*.
 
+use super::root_doubts::Doubts;
 use super::{Collection, Heap, keeps_alive, python_name};
 use crate::columns::{ColumnFile, ColumnWriter, Damaged};
 use crate::cpython::{RootKind, RootReference, roots};
@@ -40,6 +41,8 @@ pub struct Roots {
     origins: FxHashMap<u32, Root>,
     /// Objects by how many steps later than a module's a path from them begins.
     delayed: Vec<Vec<u32>>,
+    /// Words of evaluation stacks that are references only if nothing else holds the object, by object.
+    waiting: FxHashMap<u32, RootReference>,
 }
 
 /// Steps by which paths from a kind of root are worse than paths from `sys.modules`. A variable of a frame is named
@@ -72,18 +75,21 @@ impl Roots {
     /// # Errors
     /// Of the output.
     pub fn write<W: Write + Seek>(&self, out: &mut ColumnWriter<W>) -> io::Result<()> {
-        let (mut held, mut unexplained) = (Vec::new(), Vec::new());
+        let (mut held, mut unexplained, mut doubtful) = (Vec::new(), Vec::new(), Vec::new());
         for (&node, root) in &self.origins {
             match *root {
                 Root::HeldByC(count) => held.push([u64::from(node), count]),
                 Root::Unexplained => unexplained.push(node),
+                Root::Reference(reference) if !reference.certain => doubtful.push(node),
                 Root::Reference(_) | Root::Immortal => {}
             }
         }
         held.sort_unstable();
         unexplained.sort_unstable();
+        doubtful.sort_unstable();
         out.column("roots.held_by_c", &held)?;
-        out.column("roots.unexplained", &unexplained)
+        out.column("roots.unexplained", &unexplained)?;
+        out.column("roots.doubtful", &doubtful)
     }
 
     /// All roots, those that were written among them.
@@ -93,7 +99,13 @@ impl Roots {
     pub fn read(heap: Heap<'_, '_>, garbage: &Collection, file: &ColumnFile) -> Result<Self, Damaged> {
         let held = file.column::<[u64; 2]>("roots.held_by_c")?;
         let unexplained = file.column::<u32>("roots.unexplained")?;
-        let mut found = Self::named(heap, garbage);
+        let doubtful = file.column::<u32>("roots.doubtful")?;
+        let (mut found, doubts) = Self::certain(heap, garbage);
+        let kept = |node: u32| doubtful.binary_search(&node).is_ok();
+        doubts
+            .into_iter()
+            .filter(|&(node, _)| kept(node))
+            .for_each(|(node, root)| found.add(node, Root::Reference(root)));
         for &[node, count] in &held {
             found.add(node as u32, Root::HeldByC(count));
         }
@@ -107,27 +119,37 @@ impl Roots {
     /// The roots that can be named, without those that only a traversal of the whole heap finds: not everything alive is
     /// reachable from these.
     pub fn named(heap: Heap<'_, '_>, garbage: &Collection) -> Self {
+        let (mut found, doubts) = Self::certain(heap, garbage);
+        let doubts = Doubts::new(heap, doubts);
+        doubts.real.into_iter().for_each(|(node, root)| found.add(node, Root::Reference(root)));
+        found.waiting = doubts.waiting;
+        found
+    }
+
+    /// The roots that can be named and are no matter of doubt, and what words of evaluation stacks may refer to.
+    fn certain(heap: Heap<'_, '_>, garbage: &Collection) -> (Self, Vec<(u32, RootReference)>) {
         let mut found = Self {
             set: NodeSet::new(heap.objects.len()),
             held_by_c: 0,
             unexplained: 0,
             origins: FxHashMap::default(),
             delayed: vec![Vec::new(); delay::COUNT],
+            waiting: FxHashMap::default(),
         };
+        let mut doubts = Vec::new();
         let is_garbage = |node| garbage.unreachable.contains(node) || garbage.held.contains(node);
-        roots(heap.runtime, &mut |reference| {
-            if let Some(id) = heap.objects.find(reference.target)
-                // A left-over word of an evaluation stack proves nothing against the refcounts.
-                && (reference.certain || !is_garbage(id.0))
-            {
-                found.add(id.0, Root::Reference(reference));
-            }
+        roots(heap.runtime, &mut |reference| match heap.objects.find(reference.target) {
+            Some(id) if reference.certain => found.add(id.0, Root::Reference(reference)),
+            // A left-over word of an evaluation stack proves nothing against the refcounts.
+            Some(id) if !is_garbage(id.0) => doubts.push((id.0, reference)),
+            _ => {}
         });
+        doubts.retain(|&(node, _)| !found.set.contains(node));
         let flags = heap.objects.flags_column();
         let is_immortal =
             |node| flags.get(node as usize).is_some_and(|flags: &ObjectFlags| flags.is_immortal());
         found.set.union_with(&NodeSet::passing(flags.len(), is_immortal));
-        found
+        (found, doubts)
     }
 
     /// Makes roots of objects that nothing known leads to although they are alive; `unreached` is what these roots do
@@ -166,8 +188,13 @@ impl Roots {
             let refcount = heap.refcount(ObjectId(node)).unwrap_or(0);
             if let Some(more) = refcount.checked_sub(explained).filter(|&more| more > 0) {
                 held.insert(node);
-                self.held_by_c += 1;
-                self.add(node, Root::HeldByC(more));
+                match self.waiting.get(&node).copied() {
+                    Some(root) => self.add(node, Root::Reference(root)),
+                    None => {
+                        self.held_by_c += 1;
+                        self.add(node, Root::HeldByC(more));
+                    }
+                }
             }
         }
         // Nothing that had been reached leads to the rest.

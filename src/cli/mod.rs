@@ -23,6 +23,7 @@ mod views_commands;
 
 use args::{Arguments, Command, CoreArgument, DevCommand, LayoutsCommand};
 use clap::{CommandFactory, Parser};
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -49,7 +50,7 @@ impl From<Outcome> for ExitCode {
 
 /// Runs the program with the arguments of the process.
 pub fn run() -> Outcome {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::try_parse_from(asked_for_help(std::env::args_os())) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are errors to clap, and go to standard output.
@@ -65,6 +66,18 @@ pub fn run() -> Outcome {
             Outcome::Failed
         }
     }
+}
+
+/// `exuvia help` and `exuvia help COMMAND` as `exuvia [COMMAND] --help`; anything else as it is.
+fn asked_for_help(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut words: Vec<OsString> = words.collect();
+    let is_help = words.get(1).is_some_and(|word| word == "help");
+    let of_command = words.iter().skip(2).all(|word| is_command(Path::new(word)));
+    if is_help && of_command && words.len() <= 3 {
+        words.remove(1);
+        words.push("--help".into());
+    }
+    words
 }
 
 fn is_command(word: &Path) -> bool {
@@ -131,4 +144,22 @@ fn execute(arguments: Arguments) -> anyhow::Result<Outcome> {
         }
     };
     done.map(|()| Outcome::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_may_stand_before_a_command() {
+        let asked = |words: &str| {
+            let words = asked_for_help(words.split(' ').map(OsString::from));
+            words.into_iter().map(|word| word.into_string().unwrap()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(asked("exuvia help"), "exuvia --help");
+        assert_eq!(asked("exuvia help free-if"), "exuvia free-if --help");
+        assert_eq!(asked("exuvia help core"), "exuvia help core");
+        assert_eq!(asked("exuvia help types core"), "exuvia help types core");
+        assert_eq!(asked("exuvia types core"), "exuvia types core");
+    }
 }

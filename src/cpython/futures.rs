@@ -15,7 +15,7 @@ use crate::corefile::Address;
 use crate::graph::EdgeKind;
 
 /// Longest name of a state, in characters.
-const MAX_STATE: usize = 16;
+const MAX_STATE: usize = 32;
 /// Classes of tasks, made in C and in Python.
 const TASKS: [&str; 2] = ["_asyncio.Task", "asyncio.tasks.Task"];
 /// Classes of futures, which tasks are.
@@ -138,18 +138,24 @@ fn facts_of_referents(runtime: &Runtime<'_>, info: &TypeInfo, task: Address) -> 
     facts
 }
 
+/// How far a future or task made in Python is (`_state`: Lib/asyncio/base_futures.py, Lib/concurrent/futures/_base.py);
+/// `None` where that is not known.
+pub fn state_in_attribute(runtime: &Runtime<'_>, future: Address) -> Option<FutureState> {
+    let state = read_str(runtime, get_attribute(runtime, future, "_state")?, MAX_STATE).ok()?;
+    match state.as_str() {
+        "PENDING" | "RUNNING" => Some(FutureState::Pending),
+        "CANCELLED" | "CANCELLED_AND_NOTIFIED" => Some(FutureState::Cancelled),
+        "FINISHED" => Some(FutureState::Finished),
+        _ => None,
+    }
+}
+
 /// Lib/asyncio/tasks.py and Lib/asyncio/futures.py.
 fn facts_of_attributes(runtime: &Runtime<'_>, task: Address) -> TaskFacts {
     let object =
         |name: &str| get_attribute(runtime, task, name).filter(|&object| object != runtime.landmarks.none);
-    let state = object("_state").and_then(|state| read_str(runtime, state, MAX_STATE).ok());
     TaskFacts {
-        state: match state.as_deref() {
-            Some("PENDING") => Some(FutureState::Pending),
-            Some("CANCELLED") => Some(FutureState::Cancelled),
-            Some("FINISHED") => Some(FutureState::Finished),
-            _ => None,
-        },
+        state: state_in_attribute(runtime, task),
         coroutine: object("_coro"),
         waits_for: object("_fut_waiter"),
         exception: object("_exception"),

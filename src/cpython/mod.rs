@@ -87,7 +87,8 @@ pub use frame::{
     generator_frame, generator_state, thread_exceptions, thread_frames,
 };
 pub use futures::{
-    FutureState, TaskFacts, awaited_through, inherits, is_future, is_task, task_facts, task_name,
+    FutureState, TaskFacts, awaited_through, inherits, is_future, is_task, state_in_attribute, task_facts,
+    task_name,
 };
 pub use gc::{GcList, GcState, Generation, GenerationCounters, is_listed};
 pub use gc_columns::{read_lists, write_lists};

@@ -5,10 +5,8 @@
 //! Nothing from [`ObjectTable`] on borrows the core.
 
 mod census;
-mod credible;
 mod edges;
 mod index;
-mod region_map;
 mod table;
 
 pub use census::{Census, CensusGaps, Counted, census};

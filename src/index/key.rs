@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Changes when what an index holds means something else, between releases of the program.
-const CONTENTS: u32 = 1;
+const CONTENTS: u32 = 2;
 
 /// Everything that must be as it was for an index to be used: compared as text.
 #[derive(Clone, Debug, PartialEq, Eq)]

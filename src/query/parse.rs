@@ -191,8 +191,12 @@ impl Parser<'_> {
             "False" => Ok(ItemKey::Bool(false)),
             "None" => Ok(ItemKey::None),
             _ => {
+                let rest = self.take_while(|c| !matches!(c, ']' | '\'' | '"' | '\\'));
                 self.at = start;
-                self.fail(format!("a key is a literal: write '{word}' for the text"))
+                self.fail(format!(
+                    "a key is a literal: write '{}' for the text",
+                    format!("{word}{rest}").escape_debug()
+                ))
             }
         }
     }

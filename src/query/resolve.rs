@@ -45,6 +45,9 @@ pub fn resolve(runtime: &Runtime<'_>, expression: &Expression) -> Result<Target,
     resolve_in(runtime, expression)
 }
 
+/// The program that was run.
+const MAIN: &str = "__main__";
+
 /// [`resolve`] in any world of objects.
 pub(super) fn resolve_in(objects: &impl Objects, expression: &Expression) -> Result<Target, QueryError> {
     let resolution = Resolution { objects, expression };
@@ -242,6 +245,13 @@ impl<O: Objects> Resolution<'_, O> {
         Ok(self.types_target(types))
     }
 
+    /// The name in `__main__`, where a program's own file is and its names begin without a module.
+    fn in_main(&self, name: &str) -> Option<String> {
+        let first = name.split('.').next()?;
+        let main = (0..self.objects.interpreters()).find_map(|at| self.objects.module(at, MAIN))?;
+        matches!(self.objects.attribute(main, first), Lookup::Found(_)).then(|| format!("{MAIN}.{name}"))
+    }
+
     fn unknown(&self, name: &str) -> QueryError {
         let types =
             self.objects.types().into_iter().map(|(_, full, _)| match full.strip_prefix("builtins.") {
@@ -249,6 +259,9 @@ impl<O: Objects> Resolution<'_, O> {
                 None => full,
             });
         let candidates: Vec<String> = self.objects.root_names().into_iter().chain(types).collect();
+        if let Some(found) = self.in_main(name) {
+            return QueryError::Unknown { name: name.to_owned(), nearest: escaped(vec![found]) };
+        }
         let mut similar = nearest(name, candidates.iter().cloned());
         if let (true, Some((module, _))) = (similar.is_empty(), name.split_once('.')) {
             similar = nearest(module, candidates);

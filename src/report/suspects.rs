@@ -208,7 +208,7 @@ impl SuspectRow {
             name => format!(" ({name})"),
         };
         let size = format!("{}, {}", number::bytes(self.kept_bytes), number::percent(self.share_permille));
-        page.line(Tone::Strong, 0, &format!("{place}. {}{type_name}: {size}", self.path));
+        page.indented(Tone::Strong, 0, &format!("{place}. {}{type_name}: {size}", self.path));
         let mut facts = vec![self.evidence.clone()];
         facts.extend(self.shared());
         facts.extend(self.mostly.as_ref().map(|mostly| {
@@ -242,7 +242,7 @@ impl SuspectRow {
 fn see(suspect: &Suspect, address: Option<Hex>) -> String {
     match (suspect.kind, address) {
         (SuspectKind::Garbage, _) => "exuvia cycles CORE".to_owned(),
-        (SuspectKind::Suspended | SuspectKind::Instances, _) => {
+        (SuspectKind::Suspended, None) | (SuspectKind::Instances, _) => {
             format!("exuvia paths CORE {}", suspect.type_name)
         }
         (SuspectKind::ThreadOwned, _) | (_, None) => "exuvia threads CORE".to_owned(),
@@ -296,7 +296,10 @@ pub fn evidence_text(evidence: Evidence) -> String {
         Evidence::Entries { entries, bound: Some(bound) } => {
             format!("{}, bounded to {}", entries_text(entries), count(bound))
         }
-        Evidence::Suspended(suspended) => format!("{} suspended", count(suspended)),
+        Evidence::Suspended(1) => "1 generator, coroutine or task that has not ended".to_owned(),
+        Evidence::Suspended(suspended) => {
+            format!("{} generators, coroutines or tasks that have not ended", count(suspended))
+        }
         Evidence::Instances(instances) => {
             format!("{} whose paths meet here", counted(instances, "instance"))
         }

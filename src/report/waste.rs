@@ -122,13 +122,25 @@ impl WasteReport {
             table.row(vec![
                 number::count(group.copies),
                 number::bytes(group.bytes),
-                group.length.map_or_else(|| "?".to_owned(), number::count),
+                group.length_text(),
                 group.type_name.to_owned(),
                 group.example.to_string(),
                 group.value.clone().unwrap_or_default(),
             ]);
         }
         table
+    }
+}
+
+impl GroupRow {
+    /// Items or characters as they are; of a number, what it takes.
+    fn length_text(&self) -> String {
+        match (self.type_name, self.length) {
+            (_, None) => "?".to_owned(),
+            ("int", Some(bits)) => format!("≤{bits} bits"),
+            ("float", Some(_)) => "–".to_owned(),
+            (_, Some(length)) => number::count(length),
+        }
     }
 }
 

@@ -7,5 +7,7 @@ mod aarch64;
 mod cli;
 mod damaged;
 mod layouts;
+#[path = "../common/questions.rs"]
+mod questions;
 mod readme;
 mod tidy;

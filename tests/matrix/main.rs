@@ -18,6 +18,8 @@ mod oracle;
 mod partial;
 mod program;
 mod proofs;
+#[path = "../common/questions.rs"]
+mod questions;
 mod redacted;
 mod retained;
 mod saved;
@@ -41,10 +43,6 @@ use without::Files;
 const SAVED: [&str; 1] = ["service"];
 /// Minors the live matrix is for.
 const MINORS: [&str; 8] = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15"];
-
-/// The scenario that is asked for its suspects only. Its objects are those of `service`, which all proofs are made of; of one
-/// core in fourteen an `_asyncio.FutureIter` that the oracle saw was not found, which is not understood yet.
-const ONLY_FOR_SUSPECTS: &str = "leaks";
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -78,9 +76,7 @@ fn main() {
         trials.push(Trial::test(format!("live::{minor}.*"), || Ok(())).with_ignored_flag(true));
     }
     for directory in made {
-        let origin = Origin::of(&directory);
-        let is_for_suspects = origin.as_ref().is_some_and(|origin| origin.scenario == ONLY_FOR_SUSPECTS);
-        for files in [Files::Stripped, Files::Absent].into_iter().filter(|_| !is_for_suspects) {
+        for files in [Files::Stripped, Files::Absent] {
             trials.extend(trial_without(files, directory.clone()));
         }
         trials.extend(trial_of_sources(directory.clone()));
@@ -96,9 +92,7 @@ fn main() {
         trials.extend(trial_of_suspects("live", directory.clone()));
         trials.extend(trial_of_views(directory.clone()));
         trials.extend(trial_of_cuts(directory.clone()));
-        if !is_for_suspects {
-            trials.extend(trial("live", directory));
-        }
+        trials.extend(trial("live", directory));
     }
     trials.extend(partial::trials(&live));
     trials.extend(debug_files::trials());

@@ -2,6 +2,7 @@
 //!
 //! Knows how a question is put; refuses to know the answers.
 
+use crate::questions::words;
 use serde_json::Value;
 use std::ffi::OsString;
 use std::path::Path;
@@ -17,10 +18,8 @@ pub fn exuvia() -> Command {
 
 /// A command (`types`, `dev dump`) on a core, with the rest of `question` behind that, and then `options`.
 pub fn command(question: &[&str], core: &Path, options: &[OsString]) -> Command {
-    let mut words = question.iter();
     let mut command = exuvia();
-    command.args(words.next().into_iter().flat_map(|name| name.split(' '))).arg(core);
-    command.args(words).args(options);
+    command.args(words(question, &[core.to_str().expect("a path")])).args(options);
     command
 }
 

@@ -2,47 +2,25 @@
 
 use crate::cells::Origin;
 use crate::program::{answer, command, output, printed};
+use crate::questions::{OF_HEAP, OF_TARGETS, Question};
 use std::ffi::OsString;
 use std::path::Path;
 
-/// What is asked of both.
-const QUESTIONS: &[&[&str]] = &[
-    &["overview"],
-    &["info", "--show-layouts"],
+/// What is asked of both besides [`OF_HEAP`] and [`OF_TARGETS`]: more of the heap.
+const ALSO: &[Question] = &[
     &["types", "--limit", "100000"],
-    &["types", "--garbage", "--by-module"],
-    &["types", "--retained"],
-    &["types", "--retained", "--by-package"],
     &["dominators", "--depth", "5"],
     &["dominators", "sys.modules"],
-    &["cuts"],
-    &["objects", "dict"],
     &["objects", "str", "--min-size", "200"],
     &["threads", "--values", "--limit", "1000"],
-    &["cycles"],
-    &["suspects"],
-    &["waste", "--values"],
-    &["view tasks", "--values"],
-    &["view threads"],
-    &["view generators"],
-    &["view caches"],
-    &["view exceptions"],
-    &["view buffers"],
-    &["view modules"],
-    &["view queues"],
-    &["view logging"],
-    &["view weak"],
     &["show", "sys.modules", "--depth", "2", "--limit", "100"],
     &["show", "sys", "--depth", "3", "--limit", "200"],
     &["show", "sys.modules['builtins']", "--depth", "2", "--limit", "300"],
     &["referrers", "dict"],
-    &["referrers", "sys"],
     &["referents", "function"],
     &["referents", "type"],
     &["paths", "module"],
-    &["paths", "sys.path"],
     &["free-if", "sys.modules['os']", "--list"],
-    &["free-if", "function"],
 ];
 
 /// Saves the heap of a core, and asks both.
@@ -52,7 +30,7 @@ pub fn prove(core: &Path, origin: &Origin) -> Result<(), String> {
     let files = files_of(origin);
     let save = ["--level", "3", "-o"];
     printed(command(&["save"], core, &files).args(save).arg(&saved))?;
-    for question in QUESTIONS {
+    for question in [OF_HEAP, OF_TARGETS, ALSO].concat() {
         let of_core = answer(question, core, &files)?;
         let of_saved = answer(question, &saved, &[])?;
         if of_core != of_saved {

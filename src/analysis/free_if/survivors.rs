@@ -6,7 +6,7 @@
 use super::release::Release;
 use crate::analysis::labels::{LabelShape, Labels, label_text};
 use crate::analysis::{Heap, Holders, PathWriter, Root, Roots, keeps_alive, python_name};
-use crate::cpython::{Slot, TypeId};
+use crate::cpython::{Slot, TypeId, WalkKind};
 use crate::graph::{EdgeKind, NodeSet};
 use crate::heap::ObjectId;
 use rustc_hash::FxHashMap;
@@ -209,7 +209,12 @@ impl<'r, 'h, 'core> Reasons<'r, 'h, 'core> {
                 Some(Root::HeldByC(_)) | None => self.left_to_c(node),
                 Some(root) => Holding::Path(self.writer.describe_root(node, root)),
             },
-            Some(path) => Holding::Path(self.writer.name(&path, self.roots)),
+            Some(path) => {
+                let name = self.writer.name(&path, self.roots);
+                // A module's name is the path to it: what holds it is the entry.
+                let is_entry = path.len() == 2 && heap.type_of(ObjectId(node)).walk.kind == WalkKind::Module;
+                Holding::Path(if is_entry { format!("sys.modules['{name}']") } else { name })
+            }
             None => self.left_to_c(node),
         }
     }

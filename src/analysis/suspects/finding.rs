@@ -236,7 +236,7 @@ impl Remedy {
                 "keep a copy of the part, not a view: bytes(view), array.copy(); then the buffer is freed"
             }
             Self::ForgetTasks => {
-                "take task.result() and drop the task: task.add_done_callback(tasks.discard), or a TaskGroup"
+                "take its result() and drop it: task.add_done_callback(tasks.discard), or a TaskGroup"
             }
             Self::ClearTracebacks => {
                 "keep str(exc), not exc: del exc, or traceback.clear_frames(exc.__traceback__)"
@@ -255,7 +255,7 @@ impl Remedy {
                 "unsubscribe listeners, or hold them weakly: weakref.WeakSet, weakref.WeakMethod"
             }
             Self::BoundContainer => {
-                "bound it: evict old entries, deque(maxlen=…), or weakref.WeakValueDictionary"
+                "if it grows, bound it: evict old entries, deque(maxlen=…), or WeakValueDictionary"
             }
             Self::LowerBound => "lower its bound if so many entries are not needed",
             Self::CloseSuspended => "close() generators that are not finished; await or cancel tasks",

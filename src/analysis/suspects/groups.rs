@@ -4,8 +4,8 @@
 
 use super::finding::{Evidence, Remedy, Suspect, SuspectKind};
 use super::nested::owners;
-use super::thresholds::share;
 use super::{Suspects, rules};
+use crate::analysis::share::share;
 use crate::analysis::{Heap, Holders, Retention, python_name};
 use crate::cpython::TypeId;
 use crate::graph::NodeSet;
@@ -17,7 +17,7 @@ const MIN_INSTANCES: u64 = 100;
 /// Classes that are looked at, most bytes first.
 const MAX_GROUPS: usize = 8;
 /// Paths meet at an object that at least so many of them pass, in basis points.
-const MOST: u64 = 8000;
+const MOST: u32 = 8000;
 /// Paths that are followed to find where most of them meet.
 const SAMPLES: usize = 9;
 /// Instances of which it is asked whether a suspect explains them.
@@ -168,7 +168,7 @@ fn meeting_point(heap: Heap<'_, '_>, holders: &Holders, type_id: TypeId) -> Opti
     }
     let is_most = |node: u32| {
         let count = passing.get(node as usize).copied().unwrap_or(0);
-        u64::from(count) * 10_000 >= instances.len() as u64 * MOST
+        share(u64::from(count), instances.len() as u64) >= MOST
     };
     // Most paths pass the point, so that of one of a few instances does.
     let step = (instances.len() / SAMPLES).max(1);

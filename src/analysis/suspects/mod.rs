@@ -5,6 +5,7 @@
 
 mod claims;
 mod contents;
+mod descent;
 mod finding;
 mod groups;
 mod nested;
@@ -28,7 +29,7 @@ pub use owners::retained_by_suspects;
 pub(super) use places::{places, stdlib_names};
 pub(super) use special::{Special, pinned, special, viewed};
 pub(super) use structure::is_structure;
-pub use thresholds::{Least, Thresholds};
+pub use thresholds::Thresholds;
 
 /// All suspects.
 #[derive(Clone, Debug, Default)]

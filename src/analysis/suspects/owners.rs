@@ -4,17 +4,17 @@
 //! down as long as one object below holds nearly all of it.
 
 use super::claims::{Claim, Kinds};
+use super::descent::{Ways, drop_explained};
 use super::finding::{Evidence, Remedy, Suspect, SuspectKind};
 use super::places::{Level, Place};
 use super::structure::Structure;
-use super::thresholds::{Thresholds, share};
+use super::thresholds::Thresholds;
 use super::{Survey, Suspects, groups, nested, rules, sort};
 use crate::analysis::python_path::PathWriter;
+use crate::analysis::share::share;
 use crate::analysis::{Heap, Holders, Retention, Roots};
-use rustc_hash::FxHashMap;
+use rustc_hash::FxHashSet;
 
-/// An object below that holds at least so much of what its owner holds is the next on the way down, in basis points.
-const MOST: u32 = 8000;
 /// Owners of which known suspects explain at least so much are no news, in basis points.
 const EXPLAINED: u32 = 4000;
 /// Owners added at most.
@@ -36,9 +36,11 @@ pub fn retained_by_suspects(
             suspect.share = share(suspect.kept(), suspects.heap_bytes);
         }
     }
+    let ways = Ways::new(heap, retention, &large_parts(retention, suspects));
+    descend(heap, retention, &ways, suspects);
     nested::fold(retention, suspects);
     let structure = Structure::of(heap, roots, retention);
-    let points = accumulation_points(&structure, suspects);
+    let points = accumulation_points(&structure, &ways, suspects);
     let candidates = groups::candidates(heap, retention, suspects, &points);
     if !points.is_empty() || !candidates.is_empty() {
         let holders = Holders::search(heap, roots, None);
@@ -51,6 +53,8 @@ pub fn retained_by_suspects(
                 suspects.list.push(owner(heap, suspects, &place, claim));
             }
         }
+        let kept = points.iter().map(|&node| (node, retention.of(node))).collect();
+        drop_explained(heap, &mut suspects.list, &kept);
         for group in groups::meeting(heap, &holders, suspects, candidates) {
             if !structure.contains(group.meeting)
                 && let Some(path) = name(group.meeting)
@@ -60,6 +64,32 @@ pub fn retained_by_suspects(
         }
     }
     sort(&mut suspects.list);
+}
+
+/// From something large down to what holds most of it, and so on: less than this is never met on the way.
+fn large_parts(retention: &Retention, suspects: &Suspects) -> Vec<u32> {
+    retention.retaining(|bytes| {
+        let whole = bytes.saturating_add(bytes / 4).saturating_add(1);
+        suspects.thresholds.other.is_reached(whole, suspects.heap_bytes)
+    })
+}
+
+/// Puts what the rules say of where an owner's parts spread out in the place of what they say of the owner.
+fn descend(heap: Heap<'_, '_>, retention: &Retention, ways: &Ways<'_, '_, '_>, suspects: &mut Suspects) {
+    let descents = ways.descents(&suspects.list);
+    let points: Vec<u32> = descents.iter().map(|descent| descent.point).collect();
+    let claims = claims_of(heap, retention, &points);
+    for (descent, claim) in descents.into_iter().zip(&claims) {
+        let Some(object) = heap.id(descent.point) else { continue };
+        let level = if descent.is_variable { Level::Local } else { Level::Attribute };
+        let place = Place { object, path: descent.path, level, stdlib: false };
+        let found = owner(heap, suspects, &place, claim);
+        if let Some(suspect) = suspects.list.get_mut(descent.suspect) {
+            *suspect = found;
+        }
+    }
+    let mut seen = FxHashSet::default();
+    suspects.list.retain(|suspect| suspect.object.is_none_or(|id| seen.insert(id)));
 }
 
 /// What rules say of an accumulation point; that it holds much, where they say nothing.
@@ -109,7 +139,11 @@ fn claims_of(heap: Heap<'_, '_>, retention: &Retention, points: &[u32]) -> Vec<C
 }
 
 /// Where large parts of the heap spread out and no suspect is above or below that explains most of it.
-fn accumulation_points(structure: &Structure<'_, '_, '_>, suspects: &Suspects) -> Vec<u32> {
+fn accumulation_points(
+    structure: &Structure<'_, '_, '_>,
+    ways: &Ways<'_, '_, '_>,
+    suspects: &Suspects,
+) -> Vec<u32> {
     let (retention, heap_bytes) = (structure.retention(), suspects.heap_bytes);
     let (tree, of) = (retention.tree(), |node: u32| retention.of(node));
     let is_large = |node: u32| suspects.thresholds.other.is_reached(of(node), heap_bytes);
@@ -118,17 +152,11 @@ fn accumulation_points(structure: &Structure<'_, '_, '_>, suspects: &Suspects) -
             && !structure.contains(node)
             && tree.idom(node).is_none_or(|above| structure.contains(above))
     };
-    // From something large down to what holds most of it, and so on: less than this is never met on the way.
-    let is_most_of_large = |bytes: u64| {
-        let whole = bytes.saturating_add(bytes / 4).saturating_add(1);
-        suspects.thresholds.other.is_reached(whole, heap_bytes)
-    };
-    let large = retention.retaining(is_most_of_large);
+    let large = retention.retaining(|bytes| suspects.thresholds.other.is_reached(bytes, heap_bytes));
     let owners: Vec<u32> = large.iter().copied().filter(is_owner).collect();
     if owners.is_empty() {
         return owners;
     }
-    let heaviest = heaviest_children(retention, &large);
     let known: Vec<(u32, u64)> =
         suspects.list.iter().filter_map(|suspect| Some((suspect.object?.0, suspect.kept()))).collect();
     let is_below = |node: u32, point: u32| {
@@ -136,7 +164,7 @@ fn accumulation_points(structure: &Structure<'_, '_, '_>, suspects: &Suspects) -
     };
     let mut points: Vec<u32> = Vec::new();
     for owner in owners {
-        let point = spread(retention, &heaviest, owner);
+        let Some(&point) = ways.to_point(owner).last() else { continue };
         let inside = known.iter().filter(|&&(node, _)| is_below(node, point)).map(|&(_, kept)| kept);
         let above = known.iter().any(|&(node, _)| is_below(point, node));
         if !above && share(inside.sum(), of(point)) < EXPLAINED {
@@ -147,29 +175,4 @@ fn accumulation_points(structure: &Structure<'_, '_, '_>, suspects: &Suspects) -
     points.truncate(MAX_OWNERS);
     points.retain(|&node| is_large(node));
     points
-}
-
-/// The object from `owner` down where what it retains spreads out.
-fn spread(retention: &Retention, heaviest: &FxHashMap<u32, u32>, owner: u32) -> u32 {
-    let mut point = owner;
-    for _ in 0..MAX_WAY {
-        match heaviest.get(&point) {
-            Some(&next) if share(retention.of(next), retention.of(point)) >= MOST => point = next,
-            _ => break,
-        }
-    }
-    point
-}
-
-/// Of the `large` nodes, by the one that dominates it immediately, the one that retains most.
-fn heaviest_children(retention: &Retention, large: &[u32]) -> FxHashMap<u32, u32> {
-    let mut heaviest = FxHashMap::default();
-    for &node in large {
-        let Some(above) = retention.tree().idom(node) else { continue };
-        let most = heaviest.entry(above).or_insert(node);
-        if retention.of(*most) < retention.of(node) {
-            *most = node;
-        }
-    }
-    heaviest
 }

@@ -254,7 +254,12 @@ impl Search<'_, '_> {
                 }
             });
         }
+        let own_type = self.heap.objects.type_id(place.object);
         for (object, label) in found {
+            // Of a row of objects each of which holds the next, the first has the name.
+            if self.heap.objects.type_id(object) == own_type {
+                continue;
+            }
             let path = format!("{}{label}", place.path);
             self.add(Place { object, path, level: Level::Attribute, stdlib: place.stdlib }, pending);
         }

@@ -9,7 +9,7 @@ use super::finding::{Confidence, Evidence, Remedy, Suspect, SuspectKind};
 use super::places::{Level, Place, is_container};
 use super::special::{Special, is_exception, special, threads_of_local};
 use super::suspended::{MIN_GENERATORS, Suspension};
-use super::thresholds::share;
+use crate::analysis::share::share;
 use crate::analysis::{Collection, Heap, WhyUncollected, python_name};
 use crate::cpython::{Bound, TypeInfo, WalkKind, bound_of, cache_figures};
 
@@ -19,12 +19,18 @@ const MIN_ENTRIES: u64 = 50;
 const MIN_FRAMES: u64 = 20;
 /// And fewer than one frame among so many objects do not make exceptions the reason.
 const OBJECTS_A_FRAME: u64 = 64;
+/// Nor is garbage of classes if it has more objects than so many for each.
+const OBJECTS_A_CLASS: u64 = 20;
 /// Fewer finished tasks are no finding.
 const MIN_FINISHED: u64 = 20;
 /// From this share on size alone is strong evidence, in basis points.
 const LARGE_SHARE: u32 = 1000;
 /// And from this size on, in bytes.
 const LARGE_BYTES: u64 = 1 << 20;
+/// Below this share a container may as well be a table that is meant to be so large, in basis points.
+const MODEST_SHARE: u32 = 200;
+/// And below this size, in bytes.
+const MODEST_BYTES: u64 = 256 << 10;
 
 /// A place with all that rules ask of it.
 pub struct Case<'c, 'h, 'core> {
@@ -49,6 +55,7 @@ const RULES: &[fn(&Case<'_, '_, '_>) -> Found] = &[
     exceptions_holding_frames,
     caches,
     listeners,
+    suspended,
     containers,
     single_owner,
 ];
@@ -89,7 +96,9 @@ pub fn of_place(survey: &Survey<'_, '_, '_>, place: &Place, claim: &Claim) -> Op
 /// How sure a finding is: patterns that are hardly ever meant, then size.
 pub fn confidence(kind: SuspectKind, bytes: u64, heap_bytes: u64, stdlib: bool) -> Confidence {
     let large = share(bytes, heap_bytes) >= LARGE_SHARE && bytes >= LARGE_BYTES;
+    let modest = share(bytes, heap_bytes) < MODEST_SHARE || bytes < MODEST_BYTES;
     match kind {
+        SuspectKind::UnboundedCache | SuspectKind::Listeners if modest => Confidence::Medium,
         SuspectKind::Garbage
         | SuspectKind::PinnedBuffer
         | SuspectKind::FinishedTasks
@@ -100,7 +109,7 @@ pub fn confidence(kind: SuspectKind, bytes: u64, heap_bytes: u64, stdlib: bool) 
         SuspectKind::Owner | SuspectKind::ThreadOwned if large => Confidence::Medium,
         SuspectKind::Owner | SuspectKind::ThreadOwned => Confidence::Low,
         _ if large => Confidence::High,
-        _ if stdlib => Confidence::Low,
+        _ if stdlib || modest => Confidence::Low,
         _ => Confidence::Medium,
     }
 }
@@ -207,10 +216,24 @@ fn listeners(case: &Case<'_, '_, '_>) -> Found {
     ))
 }
 
+/// Containers of generators, coroutines or tasks that have not ended.
+fn suspended(case: &Case<'_, '_, '_>) -> Found {
+    let Contents { entries, suspended, .. } = case.contents;
+    let mostly = case.is_container() && suspended.saturating_mul(2) > entries;
+    (!case.is_in_use() && mostly && suspended >= MIN_GENERATORS).then_some((
+        SuspectKind::Suspended,
+        Evidence::Suspended(suspended),
+        Remedy::CloseSuspended,
+    ))
+}
+
 /// Other containers that modules, classes and their instances hold.
 fn containers(case: &Case<'_, '_, '_>) -> Found {
-    let entries = case.contents.entries;
-    if case.is_in_use() || !case.is_container() || entries < MIN_ENTRIES {
+    let Contents { entries, named_functions, weak, .. } = case.contents;
+    // Functions by name are what the program consists of; what a weak dict or set has goes with its objects.
+    let is_meant = named_functions.saturating_mul(2) > entries
+        || weak.saturating_mul(2) > entries && case.place.path.ends_with(".data");
+    if case.is_in_use() || !case.is_container() || entries < MIN_ENTRIES || is_meant {
         return None;
     }
     Some(match case.bound() {
@@ -285,8 +308,15 @@ fn most_telling_type<'h>(heap: Heap<'h, '_>, garbage: &Collection) -> Option<&'h
         }
     }
     let types = heap.runtime.types.iter().zip(counts).filter(|&(_, count)| count > 0);
+    // Of classes that are garbage, everything else is a part.
+    let all = garbage.unreachable.len() as u64;
+    let rank = |info: &TypeInfo, count: u64| match info.walk.kind {
+        _ if info.by_class_statement => 2,
+        WalkKind::Type if count.saturating_mul(OBJECTS_A_CLASS) >= all => 1,
+        _ => 0,
+    };
     types
-        .max_by_key(|((_, info), count)| (info.by_class_statement, *count))
+        .max_by_key(|((_, info), count)| (rank(info, *count), *count))
         .map(|((_, info), _)| python_name(&info.name))
 }
 

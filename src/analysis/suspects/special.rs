@@ -6,7 +6,7 @@ use crate::analysis::labels::Labels;
 use crate::analysis::thread_locals::{NamespaceOwner, ThreadTies, namespaces_of};
 use crate::analysis::{Heap, keeps_alive};
 use crate::cpython::{
-    Slot, TypeInfo, WalkKind, generator_frame, get_attribute, read_str, type_flags, view_length,
+    FutureState, Slot, TypeInfo, WalkKind, generator_frame, state_in_attribute, type_flags, view_length,
 };
 use crate::graph::EdgeKind;
 use crate::heap::ObjectId;
@@ -17,8 +17,6 @@ const MIN_BUFFER: u64 = 4096;
 const SMALL_PART: u64 = 4;
 /// Most steps up a type's bases.
 const MAX_BASES: usize = 64;
-/// Longest name of a state, in characters.
-const MAX_STATE: usize = 32;
 /// Ancestors whose instances are views, tasks, futures, thread-locals.
 const SPECIAL: &[(&str, Special)] = &[
     ("builtins.memoryview", Special::View),
@@ -113,7 +111,8 @@ fn base_of_array(heap: Heap<'_, '_>, array: ObjectId) -> Option<ObjectId> {
 pub fn is_finished(heap: Heap<'_, '_>, object: ObjectId, special: Special) -> bool {
     let (runtime, address) = (heap.runtime, heap.objects.address(object));
     match special {
-        // Modules/_asynciomodule.c: the state is an enum that not every build tells, but what it runs is known in all.
+        // Modules/_asynciomodule.c: the state is an enum that not every build tells, but what it runs is known in all. This
+        // is asked of every task of the heap: `task_facts`, which looks members up by their names, is for those that are shown.
         Special::Task => {
             let edges = heap.graph.forward.of(object.0).iter();
             let mut visited = edges.filter(|edge| edge.kind() == EdgeKind::Visited);
@@ -124,12 +123,10 @@ pub fn is_finished(heap: Heap<'_, '_>, object: ObjectId, special: Special) -> bo
                 })
             })
         }
-        // Lib/asyncio/base_futures.py and Lib/concurrent/futures/_base.py.
-        Special::Future => {
-            let state = get_attribute(runtime, address, "_state");
-            let state = state.and_then(|state| read_str(runtime, state, MAX_STATE).ok());
-            matches!(state.as_deref(), Some("FINISHED" | "CANCELLED" | "CANCELLED_AND_NOTIFIED"))
-        }
+        Special::Future => matches!(
+            state_in_attribute(runtime, address),
+            Some(FutureState::Finished | FutureState::Cancelled)
+        ),
         Special::View | Special::Local | Special::PythonLocal => false,
     }
 }

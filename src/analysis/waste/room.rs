@@ -3,6 +3,7 @@
 //! One pass over the objects, in parallel. Knows thresholds; refuses to know how tables are laid out.
 
 use super::{CHUNK, WasteFinding, WasteKind, is_within};
+use crate::analysis::suspects::stdlib_names;
 use crate::cpython::{Growing, Runtime, TypeId, attribute_room, room, shared_names, slotted_size};
 use crate::graph::NodeSet;
 use crate::heap::{ObjectId, ObjectTable};
@@ -102,8 +103,16 @@ impl Rooms {
             .enumerate()
             .map(|(chunk, marks)| pass.chunk((chunk * CHUNK) as u32, marks))
             .reduce(Part::default, join);
-        let slots =
-            part.classes.into_iter().filter_map(|(type_id, class)| no_slots(runtime, type_id, &class));
+        // Nobody adds slots to classes that are not the program's or a package's.
+        let stdlib = stdlib_names(runtime);
+        let is_own = |type_id: TypeId| {
+            !stdlib.contains(runtime.types.get(type_id).name.split('.').next().unwrap_or_default())
+        };
+        let slots = part
+            .classes
+            .into_iter()
+            .filter(|&(type_id, _)| is_own(type_id))
+            .filter_map(|(type_id, class)| no_slots(runtime, type_id, &class));
         let mut found: Vec<WasteFinding> = part
             .tallies
             .into_iter()

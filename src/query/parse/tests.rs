@@ -96,6 +96,7 @@ fn mistakes_are_told_with_their_column() {
         ("app x", 5, "cannot follow"),
         ("app[", 5, "expected a key"),
         ("app[k]", 5, "write 'k'"),
+        ("app[price-changed].x", 5, "write 'price-changed'"),
         ("app['k", 7, "closing quote"),
         ("app['k'", 8, "`]`"),
         ("app['\\q']", 7, "escape"),

@@ -91,7 +91,7 @@ fn world() -> World {
     let found = |address| Lookup::Found(address);
     World {
         interpreters: vec![
-            BTreeMap::from([("app", 1), ("app.cache", 2), ("json", 4)]),
+            BTreeMap::from([("app", 1), ("app.cache", 2), ("json", 4), ("__main__", 5)]),
             BTreeMap::from([("other", 3)]),
         ],
         builtins: BTreeMap::from([("dict", 30)]),
@@ -105,6 +105,7 @@ fn world() -> World {
             ((2, "lookup"), found(16)),
             ((2, "settings"), found(17)),
             ((3, "BUS"), found(40)),
+            ((5, "cache_of_main"), found(70)),
             ((12, "owner"), found(50)),
         ]),
         keys: BTreeMap::from([((10, "'session-3'"), 11), ((10, "3"), 12)]),
@@ -219,6 +220,10 @@ fn a_failed_step_is_named_with_what_is_nearest() {
     assert_eq!(
         message("jsn.decoder"),
         "no imported module, builtin or type is called jsn.decoder; nearest: json"
+    );
+    assert_eq!(
+        message("cache_of_main['a'].owner"),
+        "no imported module, builtin or type is called cache_of_main; nearest: __main__.cache_of_main"
     );
 }
 

@@ -1,8 +1,12 @@
 //! Every command on every committed core: it succeeds, and its document is as described.
 
 use super::{exuvia, schema, stderr};
+use crate::questions::{OF_HEAP, OF_TARGETS, words};
+use clap::{CommandFactory, ValueEnum};
+use exuvia::cli::args::{Arguments, ViewChoice};
 use exuvia::corefile::{Inputs, SearchOptions};
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// The most bytes that all of them may have, oracles included.
@@ -54,52 +58,32 @@ fn every_command_answers_with_the_document_that_is_described() {
         let core =
             ["core", "core.zst"].map(|name| directory.join(name)).into_iter().find(|path| path.exists());
         let Some(core) = core else { panic!("{} has no core", directory.display()) };
-        for arguments in [
-            &["overview"][..],
-            &["info", "--show-layouts"],
-            &["types"],
-            &["types", "--by-module", "--garbage", "--sort", "count"],
-            &["objects", "dict"],
-            &["show", "sys", "--depth", "2"],
-            &["threads"],
-            &["threads", "--values"],
-            &["referrers", "sys"],
-            &["referents", "sys"],
-            &["paths", "sys.path"],
-            &["types", "--retained"],
-            &["types", "--retained", "--by-package", "--sort", "name"],
-            &["dominators"],
-            &["dominators", "dict", "--depth", "2"],
-            &["cuts"],
-            &["free-if", "sys.path", "--list"],
-            &["free-if", "function"],
-            &["cycles"],
-            &["suspects"],
-            &["waste"],
-            &["waste", "--values"],
-            &["view tasks", "--values"],
-            &["view threads"],
-            &["view generators"],
-            &["view caches"],
-            &["view exceptions"],
-            &["view buffers"],
-            &["view modules"],
-            &["view queues"],
-            &["view logging"],
-            &["view weak"],
-        ] {
-            let (command, rest) = arguments.split_first().expect("a command");
-            let words: Vec<&str> = command.split(' ').collect();
-            let mut line: Vec<&dyn AsRef<std::ffi::OsStr>> = Vec::new();
-            line.extend(words.iter().map(|word| word as &dyn AsRef<std::ffi::OsStr>));
-            line.extend([&core as &dyn AsRef<std::ffi::OsStr>, &"--json"]);
-            line.extend(rest.iter().map(|argument| argument as &dyn AsRef<std::ffi::OsStr>));
+        let core = core.to_str().expect("a path");
+        for question in [OF_HEAP, OF_TARGETS].concat() {
+            let mut line = words(question, &[core]);
+            line.push("--json");
+            let line: Vec<&dyn AsRef<OsStr>> = line.iter().map(|word| word as &dyn AsRef<OsStr>).collect();
             let output = exuvia(&line);
-            assert!(output.status.success(), "{} {arguments:?}: {}", core.display(), stderr(&output));
+            assert!(output.status.success(), "{core} {question:?}: {}", stderr(&output));
             let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-            assert_eq!(document["command"], words[0]);
-            let wrong = schema::differences(command, &[document], false);
-            assert_eq!(wrong, Vec::<String>::new(), "{} {arguments:?}", core.display());
+            let section = question[0];
+            assert_eq!(Some(document["command"].as_str().expect("a command")), section.split(' ').next());
+            let wrong = schema::differences(section, &[document], false);
+            assert_eq!(wrong, Vec::<String>::new(), "{core} {question:?}");
         }
+    }
+}
+
+/// What takes no core alone, or has no document.
+const NOT_ASKED: [&str; 7] = ["index", "diff", "trend", "capture", "save", "layouts", "dev"];
+
+#[test]
+fn every_command_and_every_view_is_asked() {
+    let commands = Arguments::command();
+    let commands = commands.get_subcommands().map(|command| command.get_name().to_owned());
+    let commands = commands.filter(|name| name != "view" && !NOT_ASKED.contains(&name.as_str()));
+    let views = ViewChoice::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+    for name in commands.chain(views.map(|view| format!("view {}", view.get_name()))) {
+        assert!([OF_HEAP, OF_TARGETS].concat().iter().any(|question| question[0] == name), "{name}");
     }
 }

@@ -6,11 +6,9 @@ mod capture;
 mod compared;
 mod compressed;
 mod fixtures;
-mod growth_samples;
 mod index;
 mod samples;
 mod schema;
-mod view_samples;
 
 use std::ffi::OsStr;
 use std::process::{Command, Output};

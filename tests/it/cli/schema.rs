@@ -1,5 +1,6 @@
 //! `docs/json-schema.md` and the documents say the same, in both directions.
 
+use super::samples::{Sample, sample, samples};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -111,7 +112,7 @@ fn is_a(value: &Value, kind: &str) -> bool {
 
 #[test]
 fn every_key_is_described_and_every_description_has_a_key() {
-    for (section, document) in super::samples::documents() {
+    for Sample { section, document, .. } in samples() {
         assert_eq!(document["command"], section.split(' ').next().unwrap_or_default());
         assert_eq!(differences(section, &[document], true), Vec::<String>::new(), "{section}");
     }
@@ -119,10 +120,8 @@ fn every_key_is_described_and_every_description_has_a_key() {
 
 #[test]
 fn differences_are_found() {
-    let sample =
-        || super::samples::documents().into_iter().find(|(command, _)| *command == "types").expect("types").1;
     let changed = |change: fn(&mut Value)| {
-        let mut document = sample();
+        let mut document = sample("types").document;
         change(&mut document);
         differences("types", &[document], true)
     };

@@ -6,55 +6,34 @@ mod planted;
 mod program;
 mod wrong_input;
 
+use crate::questions::{OF_HEAP, Question, words};
 use core_image::CoreImage;
 use program::{Fixture, Run, exuvia, fixtures};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Every command, on a target that most heaps have.
-const COMMANDS: [&[&str]; 32] = [
-    &["overview"],
-    &["info", "--show-layouts"],
-    &["types"],
-    &["types", "--garbage", "--json"],
+/// What is asked besides [`OF_HEAP`]: every other command, on a type or a path that most heaps have.
+const ALSO: &[Question] = &[
     &["objects", "dict"],
     &["show", "sys.modules", "--depth", "3"],
-    &["threads", "--values"],
     &["referrers", "str"],
     &["referents", "dict"],
     &["paths", "function"],
-    &["types", "--retained", "--by-package"],
-    &["dominators"],
     &["dominators", "dict"],
-    &["cuts"],
     &["free-if", "sys.modules['sys']"],
     &["free-if", "function", "--list"],
-    &["cycles"],
-    &["suspects"],
-    &["waste", "--values"],
     &["diff"],
-    &["view", "tasks", "--values"],
-    &["view", "threads"],
-    &["view", "generators"],
-    &["view", "caches"],
-    &["view", "exceptions"],
-    &["view", "buffers"],
-    &["view", "modules"],
-    &["view", "queues"],
-    &["view", "logging"],
-    &["view", "weak"],
-    &["dev", "layouts"],
-    &["dev", "dump"],
+    &["dev layouts"],
+    &["dev dump"],
 ];
 
-/// Runs a command on a core; `scratch` is where `dev dump` may write.
-fn run(command: &[&str], core: &Path, scratch: &Path) -> Run {
-    let words = if ["dev", "view"].contains(&command[0]) { 2 } else { 1 };
-    let (names, targets) = command.split_at(words);
-    let cores = vec![core.to_str().expect("a path"); if command[0] == "diff" { 2 } else { 1 }];
-    let mut arguments = [names, &cores, targets].concat();
-    if command == ["dev", "dump"] {
+/// Puts a question to a core; `scratch` is where `dev dump` may write.
+fn run(question: &[&str], core: &Path, scratch: &Path) -> Run {
+    let core = core.to_str().expect("a path");
+    let cores = if question[0] == "diff" { vec![core; 2] } else { vec![core] };
+    let mut arguments = words(question, &cores);
+    if question == ["dev dump"] {
         arguments.push(scratch.to_str().expect("a path"));
     }
     exuvia(&arguments)
@@ -82,7 +61,7 @@ fn on_damaged(damages: &dyn Fn(&CoreImage) -> Vec<(String, CoreImage)>, judge: &
             let core = directory.path().join("core");
             std::fs::write(&core, image.bytes()).expect("the damaged core is written");
             let scratch = directory.path().join("dump");
-            for command in COMMANDS {
+            for command in [OF_HEAP, ALSO].concat() {
                 let run = run(command, &core, &scratch);
                 assert_orderly(&run, &format!("{what}: {command:?}"));
             }
@@ -110,7 +89,7 @@ impl Damaged<'_> {
     /// What `dev dump` says: addresses of the garbage and of all objects; `None` if nothing could be decoded.
     fn dump(&self, core: &Path) -> Option<(BTreeSet<u64>, BTreeSet<u64>)> {
         let prefix = self.directory.join("sets");
-        let run = run(&["dev", "dump"], core, &prefix);
+        let run = run(&["dev dump"], core, &prefix);
         assert_orderly(&run, self.what);
         let words = |extension: &str| -> Vec<u64> {
             let file = self.directory.join(format!("sets.{extension}"));

@@ -1,14 +1,11 @@
-//! Reports of `waste`, `diff` and `trend` with everything in them, as in `samples`.
+//! Reports of `waste`, `diff` and `trend` with everything in them.
 
+use super::text;
 use exuvia::report::Hex;
 use exuvia::report::diff::{DiffReport, HolderChangeRow, MatchedRow, TypeChangeRow};
 use exuvia::report::growth::ComparedCore;
 use exuvia::report::trend::{SeriesRow, TrendReport};
 use exuvia::report::waste::{GroupRow, HolderRow, WasteReport, WasteRow};
-
-fn text(word: &str) -> String {
-    word.to_owned()
-}
 
 fn compared() -> ComparedCore {
     ComparedCore {

@@ -1,4 +1,4 @@
-//! One document of each view with everything in it, for the tests of the schema and of pages.
+//! Reports of the views.
 
 use exuvia::report::Hex;
 use exuvia::report::views::HeldObject;

@@ -1,0 +1,177 @@
+//! The census: every object of the process, once.
+//!
+//! Three sources, joined: live blocks of the interpreter's allocators that are objects, the collector's lists, and whatever
+//! these refer to outside the allocators' memory (large objects and static ones). Roots bring in what only C code holds.
+
+mod credible;
+mod gaps;
+mod outside;
+mod region_map;
+mod row;
+mod scan;
+
+pub use gaps::CensusGaps;
+
+use super::table::Columns;
+use super::{ObjectId, ObjectTable};
+use crate::columns::{ColumnFile, ColumnWriter, Damaged};
+use crate::corefile::Address;
+use crate::cpython::{
+    AllocatorFigures, AllocatorKind, PymallocFigures, PythonError, Region, Regions, Runtime, regions,
+};
+use rayon::prelude::*;
+use region_map::RegionMap;
+use rustc_hash::FxHashSet;
+use scan::{RegionScan, scan_regions};
+use std::io::{self, Seek, Write};
+use std::ops::Deref;
+
+/// The objects, and how sure it is that these are all.
+#[derive(Debug)]
+pub struct Counted {
+    /// All objects.
+    pub objects: ObjectTable,
+    /// What could not be read.
+    pub gaps: CensusGaps,
+}
+
+/// What the census found: the objects, and the allocators they lie in.
+#[derive(Debug)]
+pub struct Census {
+    /// The objects.
+    pub counted: Counted,
+    /// Figures of all allocators together.
+    pub figures: AllocatorFigures,
+    /// Of each interpreter with an allocator of its own, by its index.
+    pub allocators: Vec<(usize, AllocatorFigures)>,
+    /// Which allocator has objects.
+    pub allocator: AllocatorKind,
+    /// Blocks are padded by the debug hooks (`PYTHONMALLOC=debug`, `-X dev`, `--with-pydebug`).
+    pub padded: bool,
+}
+
+impl Deref for Census {
+    type Target = Counted;
+
+    fn deref(&self) -> &Counted {
+        &self.counted
+    }
+}
+
+impl Counted {
+    /// Writes the objects and what is not known of them.
+    ///
+    /// # Errors
+    /// Of the output.
+    pub fn write<W: Write + Seek>(&self, out: &mut ColumnWriter<W>) -> io::Result<()> {
+        self.objects.write(out)?;
+        self.gaps.write(out)
+    }
+
+    /// What was written.
+    ///
+    /// # Errors
+    /// A column is not there or damaged.
+    pub fn read(file: &ColumnFile) -> Result<Self, Damaged> {
+        Ok(Self { objects: ObjectTable::read(file)?, gaps: CensusGaps::read(file)? })
+    }
+}
+
+/// Counts every object of `runtime`. Types that turn up only here are added to its table.
+///
+/// # Errors
+/// The allocators' memory cannot be found.
+pub fn census(runtime: &mut Runtime<'_>) -> Result<Census, PythonError> {
+    let regions = regions(runtime)?;
+    let map = RegionMap::new(runtime, &regions.list);
+    let mut scans = scan_regions(runtime, &regions, &map);
+    let strangers: FxHashSet<Address> =
+        scans.iter().flat_map(|scan| scan.unknown_types.iter().copied()).collect();
+    if learn_types(runtime, strangers) {
+        scans = scan_regions(runtime, &regions, &map);
+    }
+    let mut gaps = CensusGaps::default();
+    scans.iter().for_each(|scan| gaps.add(&scan.gaps));
+    let (figures, allocators) = allocator_figures(&regions, &scans);
+    let outside = outside::objects(runtime, &map, &scans, &mut gaps);
+    let mut objects = ObjectTable::new(merge(&regions.list, scans, outside));
+    mark_generations(runtime, &mut objects, &mut gaps);
+    gaps.damaged_pools = figures.damaged();
+    gaps.only_reachable = regions.kind == AllocatorKind::Malloc;
+    let counted = Counted { objects, gaps };
+    Ok(Census { counted, figures, allocators, allocator: regions.kind, padded: regions.padded })
+}
+
+/// Adds `strangers`, addresses of types that the table lacks. Whether it got any.
+fn learn_types(runtime: &mut Runtime<'_>, strangers: FxHashSet<Address>) -> bool {
+    if strangers.is_empty() {
+        return false;
+    }
+    let before = runtime.types.len();
+    let mut types = std::mem::take(&mut runtime.types);
+    types.extend(runtime, strangers);
+    runtime.types = types;
+    runtime.types.len() > before
+}
+
+/// The figures of all allocators together, and of each.
+fn allocator_figures(
+    regions: &Regions,
+    scans: &[RegionScan],
+) -> (AllocatorFigures, Vec<(usize, AllocatorFigures)>) {
+    let mut total = AllocatorFigures::default();
+    let mut each = Vec::new();
+    for &(interpreter, raw_blocks) in &regions.raw_blocks {
+        let pymalloc = PymallocFigures { raw_blocks, ..PymallocFigures::default() };
+        let mut figures = AllocatorFigures { pymalloc, ..AllocatorFigures::default() };
+        let own = regions.list.iter().zip(scans).filter(|(region, _)| region.interpreter == interpreter);
+        own.for_each(|(_, scan)| figures.add(&scan.figures));
+        total.add(&figures);
+        each.push((interpreter, figures));
+    }
+    total.leaked_blocks = regions.leaked_blocks;
+    (total, each)
+}
+
+/// Joins the regions' objects and those outside in order of address; a region holds no address of the others.
+fn merge(regions: &[Region], scans: Vec<RegionScan>, outside: Columns) -> Columns {
+    let total = outside.len() + scans.iter().map(|scan| scan.columns.len()).sum::<usize>();
+    let mut merged = Columns::default();
+    merged.reserve(total);
+    let mut outside = outside.into_rows().peekable();
+    for (region, scan) in regions.iter().zip(scans) {
+        while let Some(found) = outside.next_if(|found| found.address < region.address) {
+            merged.push(found);
+        }
+        if outside.peek().is_none_or(|found| found.address >= region.end) {
+            merged.append(scan.columns);
+            continue;
+        }
+        // The state of an interpreter lies in the region.
+        for row in scan.columns.into_rows() {
+            while let Some(found) = outside.next_if(|found| found.address < row.address) {
+                merged.push(found);
+            }
+            merged.push(row);
+        }
+    }
+    outside.for_each(|found| merged.push(found));
+    merged
+}
+
+/// Writes each listed object's generation into its flags. Tracked objects on no list stay *detached*.
+fn mark_generations(runtime: &Runtime<'_>, objects: &mut ObjectTable, gaps: &mut CensusGaps) {
+    for list in &runtime.gc_lists {
+        let ids: Vec<Option<ObjectId>> =
+            list.objects.par_iter().map(|&address| objects.find(address)).collect();
+        for id in ids {
+            match id {
+                Some(id) => {
+                    let flags = objects.flags(id).with_generation(Some(list.generation));
+                    objects.set_flags(id, flags);
+                }
+                None => gaps.unknown_list_entries += 1,
+            }
+        }
+    }
+}
