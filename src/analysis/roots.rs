@@ -216,6 +216,18 @@ impl Roots {
         held
     }
 
+    /// Objects that only C code holds, ascending, with the references to each that nothing known has.
+    pub(super) fn held_by_c(&self) -> Vec<(ObjectId, u64)> {
+        let mut found: Vec<(ObjectId, u64)> = Vec::new();
+        for (&node, root) in &self.origins {
+            if let Root::HeldByC(count) = *root {
+                found.push((ObjectId(node), count));
+            }
+        }
+        found.sort_unstable();
+        found
+    }
+
     /// Dicts of interned strings: what they hold is not counted, and goes when nothing else holds it.
     pub fn interned(&self) -> Vec<u32> {
         let is_interned = |root: &Root| matches!(root, Root::Reference(found) if found.kind == RootKind::Interpreter("interned strings"));

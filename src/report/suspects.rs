@@ -48,7 +48,7 @@ pub struct LeastRow {
 #[derive(Clone, Debug, Serialize)]
 pub struct SuspectRow {
     /// `garbage`, `pinned_buffer`, `finished_tasks`, `exceptions`, `thread_locals`, `unbounded_cache`, `listeners`, `container`,
-    /// `bounded_container`, `suspended`, `instances`, `thread_owned` or `owner`.
+    /// `bounded_container`, `suspended`, `instances`, `held_by_c`, `thread_owned` or `owner`.
     pub kind: &'static str,
     /// Its name as Python would write it.
     pub path: String,
@@ -204,7 +204,7 @@ impl SuspectRow {
     fn render(&self, page: &mut Page, place: usize) {
         page.gap();
         let type_name = match self.type_name.as_str() {
-            "" => String::new(),
+            name if self.path.ends_with(name) => String::new(),
             name => format!(" ({name})"),
         };
         let size = format!("{}, {}", number::bytes(self.kept_bytes), number::percent(self.share_permille));
@@ -245,6 +245,7 @@ fn see(suspect: &Suspect, address: Option<Hex>) -> String {
         (SuspectKind::Suspended, None) | (SuspectKind::Instances, _) => {
             format!("exuvia paths CORE {}", suspect.type_name)
         }
+        (SuspectKind::HeldByC, _) => format!("exuvia objects CORE {}", suspect.type_name),
         (SuspectKind::ThreadOwned, _) | (_, None) => "exuvia threads CORE".to_owned(),
         (SuspectKind::UnboundedCache | SuspectKind::ThreadLocals, Some(address)) => {
             format!("exuvia referents CORE {address}")
@@ -303,6 +304,11 @@ pub fn evidence_text(evidence: Evidence) -> String {
         Evidence::Instances(instances) => {
             format!("{} whose paths meet here", counted(instances, "instance"))
         }
+        Evidence::HeldByC { objects, references } => format!(
+            "{} that no object or known root refers to, {} in C",
+            counted(objects, "object"),
+            counted(references, "reference")
+        ),
         Evidence::InUse(0) => "in use by a thread".to_owned(),
         Evidence::InUse(entries) => format!("{} in use by a thread", entries_text(entries)),
         Evidence::Parts(0) => "one object holds much".to_owned(),
@@ -332,6 +338,7 @@ pub fn kind_name(kind: SuspectKind) -> &'static str {
         SuspectKind::BoundedContainer => "bounded_container",
         SuspectKind::Suspended => "suspended",
         SuspectKind::Instances => "instances",
+        SuspectKind::HeldByC => "held_by_c",
         SuspectKind::ThreadOwned => "thread_owned",
         SuspectKind::Owner => "owner",
     }

@@ -30,6 +30,8 @@ pub enum SuspectKind {
     Suspended,
     /// Instances of one class, held in several ways that begin at one object.
     Instances,
+    /// Many objects of one type that nothing but C code holds.
+    HeldByC,
     /// A variable of a running function, or what a thread keeps for itself.
     ThreadOwned,
     /// One object that holds much.
@@ -90,6 +92,13 @@ pub enum Evidence {
     Suspended(u64),
     /// Instances of a class.
     Instances(u64),
+    /// Objects that no known object or root refers to.
+    HeldByC {
+        /// So many.
+        objects: u64,
+        /// References to them that nothing known has.
+        references: u64,
+    },
     /// Entries of a variable's value.
     InUse(u64),
     /// Parts of an object: entries, or objects that it alone holds.
@@ -142,6 +151,8 @@ pub enum Remedy {
     CloseSuspended,
     /// Process in parts, or delete the variable sooner.
     ReleaseLocal,
+    /// Native code keeps them, or has not given its references back.
+    GiveBack,
     /// See who creates them and who lets go of them last.
     InspectInstances,
     /// See what it holds and whether all of it is needed.
@@ -207,6 +218,7 @@ impl Evidence {
             Self::Threads { threads, .. } => threads,
             Self::Cache { results, .. } => results,
             Self::Entries { entries, .. } => entries,
+            Self::HeldByC { objects, .. } => objects,
             Self::Unreachable(count)
             | Self::Frames(count)
             | Self::Callbacks(count)
@@ -259,6 +271,9 @@ impl Remedy {
             }
             Self::LowerBound => "lower its bound if so many entries are not needed",
             Self::CloseSuspended => "close() generators that are not finished; await or cancel tasks",
+            Self::GiveBack => {
+                "an extension keeps them, or lacks a Py_DECREF: see what creates them and is given them in C"
+            }
             Self::ReleaseLocal => "work in batches, or del the variable before waiting",
             Self::InspectInstances => {
                 "see who creates them and what lets go of them last: `paths`, `referrers`"

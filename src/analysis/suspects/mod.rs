@@ -8,6 +8,7 @@ mod contents;
 mod descent;
 mod finding;
 mod groups;
+mod held_by_c;
 mod nested;
 mod owners;
 mod places;

@@ -6,6 +6,7 @@
 use super::claims::{Claim, Kinds};
 use super::descent::{Ways, drop_explained};
 use super::finding::{Evidence, Remedy, Suspect, SuspectKind};
+use super::held_by_c::held_by_c;
 use super::places::{Level, Place};
 use super::structure::Structure;
 use super::thresholds::Thresholds;
@@ -36,6 +37,7 @@ pub fn retained_by_suspects(
             suspect.share = share(suspect.kept(), suspects.heap_bytes);
         }
     }
+    suspects.list.extend(held_by_c(heap, roots, retention, suspects));
     let ways = Ways::new(heap, retention, &large_parts(retention, suspects));
     descend(heap, retention, &ways, suspects);
     nested::fold(retention, suspects);
