@@ -20,8 +20,9 @@ const MAX_EXAMPLES: usize = 12;
 /// the others that only it held are freed too. `_thread._local` has its key, a function with a weak reference to itself, and
 /// takes its dummies out of the threads' dicts (Modules/_threadmodule.c, up to 3.12); a profiler has the names in its tree
 /// (Modules/_lsprof.c); up to 3.8 the data of an abstract class (Modules/_abc.c) and the memo of a pickler
-/// (Modules/_pickle.c) are not shown.
-const UNSHOWN: [(&str, &[&str]); 4] = [
+/// (Modules/_pickle.c) are not shown. A callback of `_threading_local` (Lib/_threading_local.py, `local_deleted`) takes a weak
+/// reference out of the threads' dicts.
+const UNSHOWN: [(&str, &[&str]); 6] = [
     (
         "_thread._local",
         &["str", "builtin_function_or_method", "weakref", "weakref.ReferenceType", "_thread._localdummy"],
@@ -29,6 +30,8 @@ const UNSHOWN: [(&str, &[&str]); 4] = [
     ("_lsprof.Profiler", &["str"]),
     ("_abc_data", &["set", "weakref", "builtin_function_or_method"]),
     ("_pickle.Pickler", &["list", "dict"]),
+    ("_threading_local._localimpl", &["weakref", "weakref.ReferenceType"]),
+    ("_testcapi.ContainerNoGC", &["list"]),
 ];
 
 /// `PREFIX.cuts.json`.
