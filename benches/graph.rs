@@ -141,7 +141,7 @@ fn algorithms(criterion: &mut Criterion) {
         measure("dominators", &|heap| {
             drop(black_box(DominatorTree::new(&heap.graph, &heap.roots, is_counted)));
         });
-        measure("retained", &|_| drop(black_box(tree.retained(|_| 64))));
+        measure("retained", &|_| drop(black_box(tree.retained(vec![64; tree.nodes()]))));
         measure("shortest paths", &|heap| {
             drop(black_box(ShortestPaths::new(&heap.graph, &heap.roots, is_counted)));
         });

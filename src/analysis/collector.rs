@@ -108,7 +108,7 @@ pub fn collect(runtime: &Runtime<'_>, objects: &ObjectTable, graph: &HeapGraph) 
         |node| !objects.flags(ObjectId(node)).is_immortal(),
         |node| refcount(runtime, objects.address(ObjectId(node))),
     );
-    let sum = |set: &NodeSet| set.iter().map(|node| objects.size(ObjectId(node))).sum();
+    let sum = |set: &NodeSet| set.iter().map(|node| objects.shallow(ObjectId(node))).sum();
     Collection {
         unreachable_bytes: sum(&unreachable),
         held_bytes: sum(&held),
@@ -247,7 +247,7 @@ fn by_interpreter(
         for id in list.objects.iter().filter_map(|&address| objects.find(address)) {
             if unreachable.contains(id.0) {
                 garbage.unreachable += 1;
-                garbage.bytes += objects.size(id);
+                garbage.bytes += objects.shallow(id);
             }
         }
     }

@@ -107,7 +107,7 @@ pub fn cycles(heap: Heap<'_, '_>, garbage: &Collection) -> Cycles {
     mark(garbage, &components, &group_of, &mut answer);
     order(&mut answer);
     answer.objects = all.len() as u64;
-    answer.bytes = all.iter().map(|node| heap.objects.size(ObjectId(node))).sum();
+    answer.bytes = all.iter().map(|node| heap.objects.shallow(ObjectId(node))).sum();
     answer
 }
 
@@ -209,7 +209,7 @@ impl CycleGroup {
         }
         for id in members.iter().map(|&node| ObjectId(node)) {
             let flags = heap.objects.flags(id);
-            self.bytes += heap.objects.size(id);
+            self.bytes += heap.objects.shallow(id);
             *types.entry(heap.objects.type_id(id)).or_default() += 1;
             self.finalizers += u64::from(heap.type_of(id).has_finalizer && !flags.is_finalized());
             let place = match flags.generation() {
@@ -237,7 +237,7 @@ fn apportion<'m>(
     for (component, keeper) in (0..).zip(keepers) {
         if !group_of.contains_key(&component) {
             for &node in members(component) {
-                answer.keep(keeper, heap.objects.size(ObjectId(node)));
+                answer.keep(keeper, heap.objects.shallow(ObjectId(node)));
             }
         }
     }

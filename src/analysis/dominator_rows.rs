@@ -257,7 +257,7 @@ impl Builder<'_, '_, '_> {
         loop {
             let children = self.nesting.children(node);
             let Some(next) = children.max_by_key(|&child| (of(child), Reverse(child))) else { break };
-            let own = self.heap.id(node).map_or(0, |id| self.heap.objects.size(id));
+            let own = self.heap.shallow(node);
             let beside = of(node).saturating_sub(own).saturating_sub(of(next));
             if of(next) < self.least.max(1) || beside >= self.least.max(1) {
                 break;
@@ -337,7 +337,7 @@ impl Builder<'_, '_, '_> {
     }
 
     fn sizes(&self, members: &[u32]) -> u64 {
-        members.iter().filter_map(|&node| self.heap.id(node)).map(|id| self.heap.objects.size(id)).sum()
+        members.iter().map(|&node| self.heap.shallow(node)).sum()
     }
 
     fn retained(&self, members: &[u32]) -> u64 {

@@ -2,10 +2,12 @@
 //!
 //! One pass over the columns, in parallel; knows no names.
 
+use crate::columns::{ColumnFile, ColumnWriter, Damaged};
 use crate::cpython::{Generation, TypeId};
 use crate::graph::NodeSet;
 use crate::heap::{ObjectId, ObjectTable};
 use rayon::prelude::*;
+use std::io::{self, Seek, Write};
 
 /// Objects a thread takes at a time.
 const CHUNK: usize = 1 << 16;
@@ -42,6 +44,8 @@ pub struct TypeTotal {
     pub objects: u64,
     /// Sum of their `sys.getsizeof()`, in bytes.
     pub bytes: u64,
+    /// Sum of their shallow sizes ([`ObjectTable::shallow`]).
+    pub shallow: u64,
 }
 
 /// Totals by type.
@@ -51,8 +55,10 @@ pub struct Histogram {
     pub types: Vec<TypeTotal>,
     /// All selected objects.
     pub objects: u64,
-    /// Their bytes.
+    /// Sum of their `sys.getsizeof()`.
     pub bytes: u64,
+    /// Sum of their shallow sizes.
+    pub shallow: u64,
 }
 
 /// Counts the selected objects by type. `types` is the number of types there are.
@@ -61,37 +67,77 @@ pub fn histogram(objects: &ObjectTable, types: usize, selection: &Selection<'_>)
     let totals = (0..objects.len().div_ceil(CHUNK))
         .into_par_iter()
         .fold(
-            || vec![(0u64, 0u64); types],
+            || vec![Sums::default(); types],
             |mut totals, chunk| {
                 let start = chunk * CHUNK;
-                for node in start..(start + CHUNK).min(objects.len()) {
-                    let id = ObjectId(node as u32);
-                    if (everything || selection.holds(objects, id))
-                        && let Some(total) = totals.get_mut(objects.type_id(id).0 as usize)
+                for object in objects.measured(start..(start + CHUNK).min(objects.len())) {
+                    if (everything || selection.holds(objects, object.id))
+                        && let Some(total) = totals.get_mut(object.type_id.0 as usize)
                     {
-                        total.0 += 1;
-                        total.1 += objects.size(id);
+                        total.objects += 1;
+                        total.bytes += object.size;
+                        total.besides = total.besides.saturating_add(object.besides);
                     }
                 }
                 totals
             },
         )
-        .reduce(|| vec![(0, 0); types], add);
-    let rows = totals.iter().enumerate().filter(|(_, (count, _))| *count > 0);
-    let types: Vec<TypeTotal> = rows
-        .map(|(index, &(objects, bytes))| TypeTotal { type_id: TypeId(index as u32), objects, bytes })
+        .reduce(|| vec![Sums::default(); types], add);
+    let rows = totals.iter().enumerate().filter(|(_, sums)| sums.objects > 0);
+    let types = rows
+        .map(|(index, &Sums { objects, bytes, besides })| TypeTotal {
+            type_id: TypeId(index as u32),
+            objects,
+            bytes,
+            shallow: bytes.saturating_add(besides),
+        })
         .collect();
-    Histogram {
-        objects: types.iter().map(|total| total.objects).sum(),
-        bytes: types.iter().map(|total| total.bytes).sum(),
-        types,
+    Histogram::of(types)
+}
+
+impl Histogram {
+    fn of(types: Vec<TypeTotal>) -> Self {
+        let sum = |of: fn(&TypeTotal) -> u64| types.iter().map(of).fold(0, u64::saturating_add);
+        let (objects, bytes) = (sum(|total| total.objects), sum(|total| total.bytes));
+        Self { objects, bytes, shallow: sum(|total| total.shallow), types }
+    }
+
+    /// Writes the totals.
+    ///
+    /// # Errors
+    /// Of the output.
+    pub fn write<W: Write + Seek>(&self, out: &mut ColumnWriter<W>) -> io::Result<()> {
+        let row = |total: &TypeTotal| [u64::from(total.type_id.0), total.objects, total.bytes, total.shallow];
+        out.column("totals", &self.types.iter().map(row).collect::<Vec<_>>())
+    }
+
+    /// The totals that were written of a heap with so many types.
+    ///
+    /// # Errors
+    /// The column is not there, damaged, or of another heap.
+    pub fn read(types: usize, file: &ColumnFile) -> Result<Self, Damaged> {
+        let total = |&[number, objects, bytes, shallow]: &[u64; 4]| {
+            let type_id =
+                u32::try_from(number).ok().filter(|&number| (number as usize) < types).map(TypeId)?;
+            Some(TypeTotal { type_id, objects, bytes, shallow })
+        };
+        let totals: Option<Vec<TypeTotal>> = file.column("totals")?.iter().map(total).collect();
+        totals.map(Self::of).ok_or_else(|| Damaged::because("its totals are of another heap"))
     }
 }
 
-fn add(mut left: Vec<(u64, u64)>, right: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    objects: u64,
+    bytes: u64,
+    besides: u64,
+}
+
+fn add(mut left: Vec<Sums>, right: Vec<Sums>) -> Vec<Sums> {
     for (mine, theirs) in left.iter_mut().zip(right) {
-        mine.0 += theirs.0;
-        mine.1 += theirs.1;
+        mine.objects += theirs.objects;
+        mine.bytes += theirs.bytes;
+        mine.besides = mine.besides.saturating_add(theirs.besides);
     }
     left
 }

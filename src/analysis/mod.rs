@@ -23,7 +23,6 @@ mod retained_types;
 mod retention;
 mod root_doubts;
 mod roots;
-mod shallow;
 mod share;
 mod split_counts;
 mod suspects;
@@ -50,7 +49,6 @@ pub use referrers::{Direction, ReferenceCount, ReferenceRow, ReferencesAnswer, r
 pub use retained_types::retained_by_types;
 pub use retention::Retention;
 pub use roots::{Root, Roots};
-pub use shallow::owned_besides;
 pub use share::Least;
 pub use suspects::{
     Confidence, Evidence, Mostly, Remedy, Suspect, SuspectKind, Suspects, Thresholds, describe_contents,
@@ -79,6 +77,12 @@ impl<'h> Heap<'h, '_> {
     /// The object that is node `node` of the graph.
     pub fn id(&self, node: u32) -> Option<ObjectId> {
         ((node as usize) < self.objects.len()).then_some(ObjectId(node))
+    }
+
+    /// Shallow size of the object that is node `node`, in bytes ([`ObjectTable::shallow`]); 0 if there is none.
+    #[inline]
+    pub fn shallow(&self, node: u32) -> u64 {
+        self.id(node).map_or(0, |id| self.objects.shallow(id))
     }
 
     /// An object's reference count; `None` when its header is not readable.

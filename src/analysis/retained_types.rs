@@ -15,14 +15,13 @@ pub fn retained_by_types(
     groups: &TypeGroups,
 ) -> Vec<GroupTotal> {
     let forward = &heap.graph.forward;
-    let backward = forward.transpose(keeps_alive);
-    let graph = Dominance { forward, backward: &backward, roots: &roots.set, tree: retention.tree() };
+    let graph = Dominance { forward, roots: &roots.set, tree: retention.tree() };
     let types = heap.objects.types_column();
     retained_by_groups(
         graph,
         keeps_alive,
         groups.count(),
         |node| groups.of(*types.get(node as usize)?),
-        |node| heap.id(node).map_or(0, |id| heap.objects.size(id)),
+        |node| heap.shallow(node),
     )
 }

@@ -1,6 +1,6 @@
 //! What every live object keeps alive alone.
 //!
-//! Knows dominance from all roots, and sizes; refuses to say why something is held and whether it should be. Garbage is in
+//! Knows dominance from all roots, and shallow sizes, which are what freeing gives back; refuses to say why something is held and whether it should be. Garbage is in
 //! no root's reach, hence in no answer of this file: it keeps nothing alive.
 
 use super::{Collection, Heap, Roots, keeps_alive};
@@ -34,7 +34,7 @@ impl Retention {
     }
 
     fn of_tree(heap: Heap<'_, '_>, tree: DominatorTree) -> Self {
-        let retained = tree.retained(|node| heap.id(node).map_or(0, |id| heap.objects.size(id)));
+        let retained = tree.retained(heap.objects.shallow_column());
         Self { tree, retained: retained.into() }
     }
 

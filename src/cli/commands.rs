@@ -8,9 +8,10 @@ use super::output::{print, print_report};
 use super::session::{Opened, Session};
 use super::{dump, glob, retained_commands};
 use crate::analysis::{
-    InstanceFilter, Selection, Thresholds, TypeGrouping, TypeGroups, histogram, instances, owned_besides,
+    Histogram, InstanceFilter, Selection, Thresholds, TypeGrouping, TypeGroups, histogram, instances,
 };
 use crate::cpython::{Outline, Runtime, Values};
+use crate::graph::GroupTotal;
 use crate::query;
 use crate::report::info::InfoReport;
 use crate::report::objects::{ObjectFilter, ObjectsReport};
@@ -18,7 +19,7 @@ use crate::report::outline::OutlineReport;
 use crate::report::overview::{OverviewParts, OverviewReport};
 use crate::report::show::{ShowOptions, ShowReport};
 use crate::report::threads::{ThreadOptions, ThreadsReport};
-use crate::report::types::{Measured, TypeOptions, TypeSelection, TypeSort, TypesReport, generation_name};
+use crate::report::types::{TypeOptions, TypeSelection, TypeSort, TypesReport, generation_name};
 use crate::report::{CoreIdentity, Coverage, short_type_name};
 use anyhow::Context;
 use std::path::Path;
@@ -55,14 +56,7 @@ pub fn overview(arguments: &CoreArgument, common: &Common) -> anyhow::Result<()>
     let parts = OverviewParts {
         census: &census,
         references: graph.forward.edges(),
-        types: TypesReport::new(
-            &session.runtime,
-            &histogram,
-            TypeSelection::default(),
-            types,
-            &groups,
-            Measured::default(),
-        ),
+        types: TypesReport::new(&session.runtime, &histogram, TypeSelection::default(), types, &groups, None),
         garbage: &alive.garbage,
         suspects: &suspects,
         threads: &ThreadsReport::new(session.inputs, &session.runtime, threads),
@@ -97,8 +91,75 @@ pub fn info(arguments: &InfoArguments, common: &Common) -> anyhow::Result<()> {
 /// # Errors
 /// The core cannot be decoded, or nothing matches the filter.
 pub fn types(arguments: &TypesArguments, common: &Common) -> anyhow::Result<()> {
+    let options = TypeOptions { sort: type_order(arguments)?, limit: common.limit.unwrap_or(TYPES_LIMIT) };
     let mut opened = Opened::open(&arguments.core, common)?;
     let mut session = opened.session()?;
+    let totals = match kept_totals(&mut session, arguments)? {
+        Some(kept) => kept,
+        None => totals(&mut session, arguments)?,
+    };
+    let described = TypeSelection {
+        filter: arguments.filter.clone(),
+        generation: arguments.generation.map(|choice| generation_name(choice.generation()).to_owned()),
+        garbage: arguments.garbage,
+    };
+    let Totals { groups, histogram, retained } = totals;
+    let report =
+        TypesReport::new(&session.runtime, &histogram, described, options, &groups, retained.as_deref());
+    session.finish(&report, common)
+}
+
+/// What `types` tells.
+struct Totals {
+    groups: TypeGroups,
+    histogram: Histogram,
+    retained: Option<Vec<GroupTotal>>,
+}
+
+/// The types in the groups that are asked for.
+fn type_groups(session: &Session<'_>, arguments: &TypesArguments) -> anyhow::Result<TypeGroups> {
+    let wanted = |name: &str| {
+        arguments.filter.as_deref().is_none_or(|pattern| {
+            glob::matches(pattern, name) || glob::matches(pattern, short_type_name(name))
+        })
+    };
+    if let Some(pattern) = &arguments.filter
+        && !session.runtime.types.iter().any(|(_, info)| wanted(&info.name))
+    {
+        return Err(query::QueryError::NoMatch { pattern: pattern.clone() }.into());
+    }
+    Ok(TypeGroups::new(&session.runtime, type_grouping(arguments), wanted))
+}
+
+fn type_grouping(arguments: &TypesArguments) -> TypeGrouping {
+    match (arguments.by_module, arguments.by_package) {
+        (true, _) => TypeGrouping::Module,
+        (_, true) => TypeGrouping::Package,
+        _ => TypeGrouping::Type,
+    }
+}
+
+/// The totals of all objects, if an earlier command has kept them: no object is looked at then.
+fn kept_totals(session: &mut Session<'_>, arguments: &TypesArguments) -> anyhow::Result<Option<Totals>> {
+    let by_type = type_grouping(arguments) == TypeGrouping::Type;
+    if arguments.garbage || arguments.generation.is_some() || (arguments.retained && !by_type) {
+        return Ok(None);
+    }
+    let runtime = &session.runtime;
+    let kept = session.kept.get(|index| Ok((index.census_figures()?, index.totals(runtime)?)));
+    let retained = match arguments.retained {
+        true => retained_commands::kept_retained_types(session),
+        false => None,
+    };
+    let Some((figures, histogram)) = kept.filter(|_| retained.is_some() == arguments.retained) else {
+        return Ok(None);
+    };
+    session.coverage.add_census(&figures);
+    Ok(Some(Totals { groups: type_groups(session, arguments)?, histogram, retained }))
+}
+
+/// Counts the objects that are asked for.
+fn totals(session: &mut Session<'_>, arguments: &TypesArguments) -> anyhow::Result<Totals> {
     let census = session.objects()?;
     let garbage = match arguments.garbage {
         true => {
@@ -116,37 +177,12 @@ pub fn types(arguments: &TypesArguments, common: &Common) -> anyhow::Result<()> 
         within: garbage.as_ref(),
     };
     let histogram = histogram(&census.objects, session.runtime.types.len(), &selection);
-    let described = TypeSelection {
-        filter: arguments.filter.clone(),
-        generation: arguments.generation.map(|choice| generation_name(choice.generation()).to_owned()),
-        garbage: arguments.garbage,
-    };
-    let wanted = |name: &str| {
-        arguments.filter.as_deref().is_none_or(|pattern| {
-            glob::matches(pattern, name) || glob::matches(pattern, short_type_name(name))
-        })
-    };
-    if let Some(pattern) = &arguments.filter
-        && !session.runtime.types.iter().any(|(_, info)| wanted(&info.name))
-    {
-        return Err(query::QueryError::NoMatch { pattern: pattern.clone() }.into());
-    }
-    let grouping = match (arguments.by_module, arguments.by_package) {
-        (true, _) => TypeGrouping::Module,
-        (_, true) => TypeGrouping::Package,
-        _ => TypeGrouping::Type,
-    };
-    let groups = TypeGroups::new(&session.runtime, grouping, wanted);
+    let groups = type_groups(session, arguments)?;
     let retained = match arguments.retained {
-        true => Some(retained_commands::retained_types(&mut session, &census, &groups)?),
+        true => Some(retained_commands::retained_types(session, &census, &groups)?),
         false => None,
     };
-    // What is retained is a sum of sizes, and known without the objects' memory where there is an index.
-    let besides = (!arguments.retained).then(|| owned_besides(&session.runtime, &census.objects, &selection));
-    let measured = Measured { retained: retained.as_deref(), besides: besides.as_deref() };
-    let options = TypeOptions { sort: type_order(arguments)?, limit: common.limit.unwrap_or(TYPES_LIMIT) };
-    let report = TypesReport::new(&session.runtime, &histogram, described, options, &groups, measured);
-    session.finish(&report, common)
+    Ok(Totals { groups, histogram, retained })
 }
 
 /// The order of the rows of `types`: by what is asked for.

@@ -6,7 +6,6 @@ use super::session::{Opened, Session};
 use crate::analysis::{self, DominatorLimits, TypeGrouping, TypeGroups};
 use crate::graph::GroupTotal;
 use crate::heap::Counted;
-use crate::index::Index;
 use crate::query;
 use crate::report::cuts::CutsReport;
 use crate::report::dominators::DominatorsReport;
@@ -81,15 +80,23 @@ pub(super) fn retained_types(
     census: &Counted,
     groups: &TypeGroups,
 ) -> anyhow::Result<Vec<GroupTotal>> {
-    // The references are part of what the answer rests on, even where it is known already.
-    let graph = session.graph(census)?;
     if groups.grouping == TypeGrouping::Type
-        && let Some(kept) = session.kept.get(Index::retained_types)
+        && let Some(kept) = kept_retained_types(session)
     {
         return Ok(kept);
     }
+    let graph = session.graph(census)?;
     let garbage = session.collect(census, &graph);
     let (roots, retention) = session.retention(census, &graph, &garbage);
     session.progress.phase("measuring what types retain together");
     Ok(analysis::retained_by_types(heap(&session.runtime, census, &graph), &roots, &retention, groups))
+}
+
+/// What each type keeps alive, if an earlier command has kept it.
+pub(super) fn kept_retained_types(session: &mut Session<'_>) -> Option<Vec<GroupTotal>> {
+    let (kept, figures) =
+        session.kept.get(|index| Ok((index.retained_types()?, index.reference_figures()?)))?;
+    // The references are part of what the answer rests on, even where they are not read.
+    session.coverage.add_references(figures);
+    Some(kept)
 }

@@ -69,8 +69,8 @@ pub(super) fn write_saved(mut opened: Opened, output: &File, form: SavedForm) ->
     plan.write(&mut out).and_then(|()| out.finish()?.flush()).context("cannot write the saved heap")?;
     let written = output.metadata().context("cannot tell the size of the output")?.len();
     let mut coverage = Coverage::new(&inputs, Some(&runtime));
-    coverage.add_census(&whole.census);
-    coverage.add_references(&whole.graph);
+    coverage.add_census(&whole.census.figures());
+    coverage.add_references(whole.graph.figures());
     let identity = CoreIdentity::new(&inputs, Some(&runtime));
     progress.finish();
     let sizes = SavedSizes { kept: plan.kept, left_out: plan.left_out, uncompressed: plan.size(), written };

@@ -126,7 +126,7 @@ impl Session<'_> {
     pub fn census(&mut self) -> anyhow::Result<Census> {
         self.progress.phase("counting objects");
         let census = census(&mut self.runtime)?;
-        self.coverage.add_census(&census);
+        self.coverage.add_census(&census.figures());
         Ok(census)
     }
 
@@ -137,7 +137,7 @@ impl Session<'_> {
     pub fn objects(&mut self) -> anyhow::Result<Counted> {
         match self.kept.get(Index::counted) {
             Some(counted) => {
-                self.coverage.add_census(&counted);
+                self.coverage.add_census(&counted.figures());
                 Ok(counted)
             }
             None => Ok(self.census()?.counted),
@@ -154,7 +154,7 @@ impl Session<'_> {
             Some(graph) => graph,
             None => build_graph(&self.runtime, &counted.objects)?,
         };
-        self.coverage.add_references(&graph);
+        self.coverage.add_references(graph.figures());
         Ok(graph)
     }
 

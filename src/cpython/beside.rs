@@ -31,6 +31,8 @@ enum AttributeArray {
     None,
     /// Behind the object, in its own block (3.13 and later).
     Inline {
+        /// Capacity that new instances note.
+        words: u64,
         /// Words beyond the capacity that each array surely has.
         more: u64,
     },
@@ -54,6 +56,19 @@ impl Beside {
         self.attributes == AttributeArray::None && self.native.is_none()
     }
 
+    /// What most instances own besides, in bytes, where that is the same for many: the array that new ones get.
+    pub fn usual(&self, runtime: &Runtime<'_>) -> u64 {
+        match self.attributes {
+            AttributeArray::None => 0,
+            AttributeArray::Inline { words, more } => inline_bytes(runtime, words.saturating_add(more)),
+            // `new_values`, see `separate`.
+            AttributeArray::Separate { words } => {
+                let prefix = words.saturating_add(2).checked_next_multiple_of(8).unwrap_or(0);
+                words.saturating_mul(8).saturating_add(prefix)
+            }
+        }
+    }
+
     /// Bytes that the instance of `info` at `object` owns besides; 0 for what cannot be read.
     pub fn bytes(&self, runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> u64 {
         let attributes = self.attributes.bytes(runtime, info, object).unwrap_or(0);
@@ -67,9 +82,10 @@ impl AttributeArray {
         match runtime.semantics.managed_dict {
             _ if info.parts.dict != DictPlace::Managed => Self::None,
             ManagedDict::InlineValues if info.parts.inline_values => {
-                let keys = DictTable::read(runtime, info.parts.cached_keys);
-                let has_room = keys.is_ok_and(|keys| keys.capacity > keys.nentries as u64 + 1);
-                Self::Inline { more: u64::from(has_room) }
+                let keys = DictTable::read(runtime, info.parts.cached_keys).ok();
+                let has_room = keys.as_ref().is_some_and(|keys| keys.capacity > keys.nentries as u64 + 1);
+                let words = keys.map_or(0, |keys| keys.capacity);
+                Self::Inline { words, more: u64::from(has_room) }
             }
             ManagedDict::InlineValues => Self::None,
             ManagedDict::TwoSlots | ManagedDict::TaggedWord => {
@@ -82,7 +98,7 @@ impl AttributeArray {
     fn bytes(self, runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> Result<u64, ReadError> {
         match self {
             Self::None => Ok(0),
-            Self::Inline { more } => inline(runtime, info, object, more),
+            Self::Inline { more, .. } => inline(runtime, info, object, more),
             Self::Separate { words } => separate(runtime, info, object, words),
         }
     }
@@ -94,9 +110,16 @@ impl AttributeArray {
 /// (Objects/dictobject.c, `_PyObject_InitInlineValues`): as long as there is some left, that was so for all of them.
 fn inline(runtime: &Runtime<'_>, info: &TypeInfo, object: Address, more: u64) -> Result<u64, ReadError> {
     let l = &runtime.layouts.dict_values;
-    let (Some(capacity), Some(values)) = (l.capacity, l.values) else { return Ok(0) };
-    let capacity = runtime.space.small(object.wrapping_add(info.basicsize), capacity)? + more;
-    Ok(u64::from(values.offset) + capacity * 8 + capacity.next_multiple_of(8))
+    let Some(capacity) = l.capacity else { return Ok(0) };
+    Ok(inline_bytes(runtime, runtime.space.small(object.wrapping_add(info.basicsize), capacity)? + more))
+}
+
+fn inline_bytes(runtime: &Runtime<'_>, words: u64) -> u64 {
+    let values = runtime.layouts.dict_values.values;
+    let order = words.checked_next_multiple_of(8).unwrap_or(0);
+    values.map_or(0, |values| {
+        u64::from(values.offset).saturating_add(words.saturating_mul(8)).saturating_add(order)
+    })
 }
 
 /// Objects/dictobject.c, `new_values` (3.11, 3.12): a prefix, whose last byte is its size, and the values. The prefix has a

@@ -6,21 +6,24 @@
 //!
 //! All groups are answered in one go. A spanning forest gives every node one path from a root; a node whose path has no
 //! node of the group stays. Of the others, those dominated by a node of the group go, and the few that are left are
-//! decided by the edges that lead to them. So a node is looked at once for each group on its path, not once a group.
+//! decided by the edges that lead to them. So a node is looked at once for each group on its path, not once a group. No group's
+//! answer needs another's, so that several threads share them.
 
 use super::{Adjacency, DominatorTree, EdgeKind, Nesting, NodeSet};
+use rayon::prelude::*;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// No node; no group.
 const NONE: u32 = u32::MAX;
+/// Most threads that decide groups: each needs 4 bytes a node.
+const MOST_THREADS: usize = 4;
 
 /// A graph, and what is known of it already.
 #[derive(Clone, Copy, Debug)]
 pub struct Dominance<'g> {
     /// The edges.
     pub forward: &'g Adjacency,
-    /// The same reversed, with the kept kinds at least.
-    pub backward: &'g Adjacency,
     /// Where paths begin.
     pub roots: &'g NodeSet,
     /// The dominators from these roots over edges of the kept kinds.
@@ -40,25 +43,40 @@ pub struct GroupTotal {
 /// belongs, if to any; `weight` what a node counts.
 pub fn retained_by_groups(
     graph: Dominance<'_>,
-    keep: impl Fn(EdgeKind) -> bool,
+    keep: impl Fn(EdgeKind) -> bool + Sync,
     groups: usize,
-    group_of: impl Fn(u32) -> Option<u32>,
-    weight: impl Fn(u32) -> u64,
+    group_of: impl Fn(u32) -> Option<u32> + Sync,
+    weight: impl Fn(u32) -> u64 + Sync,
 ) -> Vec<GroupTotal> {
-    let nesting = spanning_forest(graph.forward, graph.roots, &keep);
-    let members = Members::of(&nesting, groups, &group_of);
-    let mut search = Search {
-        graph,
-        keep: &keep,
-        state: vec![KEPT; graph.tree.nodes()],
-        undecided: Vec::new(),
-        kept: Vec::new(),
+    let placed = || {
+        let nesting = spanning_forest(graph.forward, graph.roots, &keep);
+        let members = Members::of(&nesting, groups, &group_of);
+        (nesting, members)
     };
-    let total = |group: u32| {
-        let own = members.of_group(group);
-        search.total(&nesting, group, own, |node| group_of(node) == Some(group), &weight)
+    let ((nesting, members), backward) = rayon::join(placed, || graph.forward.transpose(&keep));
+    let next = AtomicU32::new(0);
+    let some = |_: usize| {
+        let mut search = Search::new(graph, &backward, &keep);
+        let mut found = Vec::new();
+        loop {
+            let group = next.fetch_add(1, Ordering::Relaxed);
+            if group as usize >= groups {
+                return found;
+            }
+            let own = members.of_group(group);
+            let is_member = |node: u32| group_of(node) == Some(group);
+            found.push((group, search.total(&nesting, group, own, is_member, &weight)));
+        }
     };
-    (0..groups as u32).map(total).collect()
+    let threads = rayon::current_num_threads().clamp(1, MOST_THREADS);
+    let found: Vec<Vec<(u32, GroupTotal)>> = (0..threads).into_par_iter().with_max_len(1).map(some).collect();
+    let mut totals = vec![GroupTotal::default(); groups];
+    for (group, total) in found.into_iter().flatten() {
+        if let Some(slot) = totals.get_mut(group as usize) {
+            *slot = total;
+        }
+    }
+    totals
 }
 
 /// One path from a root to every node that has one: the parents of a breadth-first search.
@@ -131,6 +149,8 @@ const KEPT: u32 = 0;
 /// Decides group after group. What earlier groups left in `state` reads as kept.
 struct Search<'s, K> {
     graph: Dominance<'s>,
+    /// The edges reversed.
+    backward: &'s Adjacency,
     keep: &'s K,
     /// By node: `KEPT`, or twice the group and 1 if it goes, 2 if that is not decided.
     state: Vec<u32>,
@@ -138,7 +158,12 @@ struct Search<'s, K> {
     kept: Vec<u32>,
 }
 
-impl<K: Fn(EdgeKind) -> bool> Search<'_, K> {
+impl<'s, K: Fn(EdgeKind) -> bool> Search<'s, K> {
+    fn new(graph: Dominance<'s>, backward: &'s Adjacency, keep: &'s K) -> Self {
+        let state = vec![KEPT; graph.tree.nodes()];
+        Self { graph, backward, keep, state, undecided: Vec::new(), kept: Vec::new() }
+    }
+
     fn total(
         &mut self,
         nesting: &Nesting,
@@ -187,7 +212,7 @@ impl<K: Fn(EdgeKind) -> bool> Search<'_, K> {
                 let state = self.state_of(source);
                 state != goes && state != open && self.graph.tree.is_reachable(source)
             };
-            let mut sources = self.graph.backward.of(node).iter().filter(|edge| (self.keep)(edge.kind()));
+            let mut sources = self.backward.of(node).iter().filter(|edge| (self.keep)(edge.kind()));
             if self.state_of(node) != open || !sources.any(|edge| held(edge.target())) {
                 continue;
             }
@@ -234,11 +259,10 @@ mod tests {
                                                 roots in test_graphs::node_sets(45),
                                                 groups in proptest::collection::vec(0u32..5, 40)) {
             let forward = test_graphs::graph(nodes, &list);
-            let backward = forward.transpose(strong);
             let tree = DominatorTree::new(&forward, &roots, strong);
             let group_of = |node: u32| groups.get(node as usize).copied().filter(|&group| group < 4);
             let weight = |node: u32| 1 + u64::from(node) * 100;
-            let graph = Dominance { forward: &forward, backward: &backward, roots: &roots, tree: &tree };
+            let graph = Dominance { forward: &forward, roots: &roots, tree: &tree };
             let found = retained_by_groups(graph, strong, 4, group_of, weight);
             let before = reachable(&forward, &roots, strong);
             for (group, found) in (0u32..).zip(found) {
@@ -257,10 +281,9 @@ mod tests {
         let edges = [(0, 1), (0, 2), (0, 5), (1, 3), (1, 6), (2, 3), (3, 4), (5, 6)];
         let list = edges.iter().map(|&(from, to)| (from, to, EdgeKind::Visited)).collect();
         let forward = test_graphs::graph(7, &list);
-        let backward = forward.transpose(strong);
         let roots = NodeSet::from_nodes(7, [0]);
         let tree = DominatorTree::new(&forward, &roots, strong);
-        let graph = Dominance { forward: &forward, backward: &backward, roots: &roots, tree: &tree };
+        let graph = Dominance { forward: &forward, roots: &roots, tree: &tree };
         let found = retained_by_groups(graph, strong, 1, |node| [1, 2].contains(&node).then_some(0), |_| 10);
         assert_eq!(found, [GroupTotal { nodes: 4, weight: 40 }]);
     }

@@ -18,14 +18,44 @@ pub struct HeapGraph {
     pub partial: u64,
 }
 
+/// How many references there are, and how many are not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReferenceFigures {
+    /// References between objects.
+    pub edges: u64,
+    /// As of [`HeapGraph::dangling`].
+    pub dangling: u64,
+    /// As of [`HeapGraph::partial`].
+    pub partial: u64,
+}
+
+impl ReferenceFigures {
+    /// What was written of a graph, without its references.
+    ///
+    /// # Errors
+    /// The column is not there or damaged.
+    pub fn read(file: &ColumnFile) -> Result<Self, Damaged> {
+        match *file.column::<u64>("references.figures")? {
+            [edges, dangling, partial] => Ok(Self { edges, dangling, partial }),
+            _ => Err(Damaged::because("it counts other gaps than this release")),
+        }
+    }
+}
+
 impl HeapGraph {
+    /// The figures of the graph.
+    pub fn figures(&self) -> ReferenceFigures {
+        ReferenceFigures { edges: self.forward.edges(), dangling: self.dangling, partial: self.partial }
+    }
+
     /// Writes the graph.
     ///
     /// # Errors
     /// Of the output.
     pub fn write<W: Write + Seek>(&self, out: &mut ColumnWriter<W>) -> io::Result<()> {
         self.forward.write("references", out)?;
-        out.column("references.gaps", &[self.dangling, self.partial])
+        let ReferenceFigures { edges, dangling, partial } = self.figures();
+        out.column("references.figures", &[edges, dangling, partial])
     }
 
     /// The graph that was written; nothing of it is copied.
@@ -34,9 +64,10 @@ impl HeapGraph {
     /// A column is not there or damaged.
     pub fn read(file: &ColumnFile) -> Result<Self, Damaged> {
         let forward = Adjacency::read("references", file)?;
-        match *file.column::<u64>("references.gaps")? {
-            [dangling, partial] => Ok(Self { forward, dangling, partial }),
-            _ => Err(Damaged::because("it counts other gaps than this release")),
+        let ReferenceFigures { edges, dangling, partial } = ReferenceFigures::read(file)?;
+        match edges == forward.edges() {
+            true => Ok(Self { forward, dangling, partial }),
+            false => Err(Damaged::because("its references are not as many as it says")),
         }
     }
 }

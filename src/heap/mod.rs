@@ -9,7 +9,7 @@ mod edges;
 mod index;
 mod table;
 
-pub use census::{Census, CensusGaps, Counted, census};
-pub use edges::{HeapGraph, TooManyObjects, build_graph};
+pub use census::{Census, CensusFigures, CensusGaps, Counted, census};
+pub use edges::{HeapGraph, ReferenceFigures, TooManyObjects, build_graph};
 pub use index::ObjectIndex;
 pub use table::{ObjectFlags, ObjectId, ObjectTable};

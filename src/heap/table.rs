@@ -4,8 +4,10 @@ use super::ObjectIndex;
 use crate::columns::{Column, ColumnFile, ColumnWriter, Damaged};
 use crate::corefile::Address;
 use crate::cpython::{Generation, TypeId};
+use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use std::io::{self, Seek, Write};
+use std::ops::Range;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// Dense number of an object, in order of its address.
@@ -23,6 +25,11 @@ const UNTRACKED: u8 = 7;
 const FINALIZED: u8 = 0b0000_1000;
 const IMMORTAL: u8 = 0b0001_0000;
 const OUTSIDE_POOLS: u8 = 0b0010_0000;
+/// Objects a thread takes at a time.
+const CHUNK: usize = 1 << 16;
+/// What it owns besides its size, see [`Owned`]; neither bit: nothing.
+const OWNS_USUAL: u8 = 0b0100_0000;
+const OWNS_OTHER: u8 = 0b1000_0000;
 
 impl ObjectFlags {
     /// An object the collector does not track.
@@ -84,6 +91,25 @@ impl ObjectFlags {
     pub fn with_outside_pools(self, yes: bool) -> Self {
         Self(if yes { self.0 | OUTSIDE_POOLS } else { self.0 })
     }
+
+    fn with_owned(self, owned: Owned) -> Self {
+        Self(match owned {
+            Owned::Nothing => self.0,
+            Owned::Usual => self.0 | OWNS_USUAL,
+            Owned::Other(_) => self.0 | OWNS_OTHER,
+        })
+    }
+}
+
+/// What an object alone owns that `sys.getsizeof()` does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owned {
+    /// Nothing that is known.
+    Nothing,
+    /// As many bytes as most instances of its type.
+    Usual,
+    /// So many bytes.
+    Other(u64),
 }
 
 /// One object, before it has a number.
@@ -95,6 +121,8 @@ pub struct Found {
     pub type_id: TypeId,
     /// `sys.getsizeof()`, in bytes.
     pub size: u64,
+    /// What it owns besides.
+    pub owned: Owned,
     /// Its flags.
     pub flags: ObjectFlags,
 }
@@ -107,15 +135,22 @@ pub struct Columns {
     sizes: Vec<u32>,
     flags: Vec<ObjectFlags>,
     large: Vec<(Address, u64)>,
+    /// Rows of objects that own what their type does not tell, ascending, and how many bytes.
+    owning: Vec<u32>,
+    owned: Vec<u64>,
 }
 
 impl Columns {
     /// Appends an object; addresses must ascend.
     #[inline]
     pub fn push(&mut self, found: Found) {
+        if let Owned::Other(bytes) = found.owned {
+            self.owning.push(self.addresses.len() as u32);
+            self.owned.push(bytes);
+        }
         self.addresses.push(found.address);
         self.types.push(found.type_id);
-        self.flags.push(found.flags);
+        self.flags.push(found.flags.with_owned(found.owned));
         // u32::MAX stands for "see the overflow map".
         match u32::try_from(found.size) {
             Ok(size) if size != u32::MAX => self.sizes.push(size),
@@ -128,6 +163,9 @@ impl Columns {
 
     /// Appends all of `other`, which lies higher.
     pub fn append(&mut self, mut other: Self) {
+        let before = self.addresses.len() as u32;
+        self.owning.extend(other.owning.iter().map(|row| row.wrapping_add(before)));
+        self.owned.append(&mut other.owned);
         self.addresses.append(&mut other.addresses);
         self.types.append(&mut other.types);
         self.sizes.append(&mut other.sizes);
@@ -151,15 +189,43 @@ impl Columns {
     /// The rows, in order.
     pub fn into_rows(self) -> impl Iterator<Item = Found> {
         let large: FxHashMap<Address, u64> = self.large.into_iter().collect();
+        let mut owned = self.owned.into_iter();
         let columns = self.addresses.into_iter().zip(self.types).zip(self.sizes).zip(self.flags);
         columns.map(move |(((address, type_id), size), flags)| {
             let size = large.get(&address).copied().unwrap_or(u64::from(size));
-            Found { address, type_id, size, flags }
+            let owned = match flags.0 & (OWNS_USUAL | OWNS_OTHER) {
+                0 => Owned::Nothing,
+                OWNS_USUAL => Owned::Usual,
+                _ => Owned::Other(owned.next().unwrap_or(0)),
+            };
+            Found { address, type_id, size, owned, flags }
         })
     }
 }
 
-/// All objects of the process: 17 bytes each, and the index from address to id.
+/// Sizes of one object.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured {
+    /// The object.
+    pub id: ObjectId,
+    /// Its type.
+    pub type_id: TypeId,
+    /// `sys.getsizeof()`, in bytes.
+    pub size: u64,
+    /// What it owns besides.
+    pub besides: u64,
+}
+
+impl Measured {
+    /// As of [`ObjectTable::shallow`].
+    #[inline]
+    pub fn shallow(self) -> u64 {
+        self.size.saturating_add(self.besides)
+    }
+}
+
+/// All objects of the process: 17 bytes each, and the index from address to id. Objects have two sizes: `sys.getsizeof()`, and
+/// with what they own besides their shallow size, which is what freeing them gives back.
 #[derive(Clone, Debug, Default)]
 pub struct ObjectTable {
     addresses: Column<Address>,
@@ -167,12 +233,17 @@ pub struct ObjectTable {
     sizes: Column<u32>,
     flags: Column<ObjectFlags>,
     large: FxHashMap<Address, u64>,
+    /// By type: what instances usually own besides.
+    usual: Column<u64>,
+    /// Objects that own something else, ascending, and how many bytes.
+    owning: Column<u32>,
+    owned: Column<u64>,
     index: ObjectIndex,
 }
 
 impl ObjectTable {
-    /// Numbers the objects of `columns`, which are in order of address.
-    pub fn new(columns: Columns) -> Self {
+    /// Numbers the objects of `columns`, which are in order of address. `usual` says by type what [`Owned::Usual`] is.
+    pub fn new(columns: Columns, usual: Vec<u64>) -> Self {
         let index = ObjectIndex::new(&columns.addresses);
         Self {
             addresses: columns.addresses.into(),
@@ -180,6 +251,9 @@ impl ObjectTable {
             sizes: columns.sizes.into(),
             flags: columns.flags.into(),
             large: columns.large.into_iter().collect(),
+            usual: usual.into(),
+            owning: columns.owning.into(),
+            owned: columns.owned.into(),
             index,
         }
     }
@@ -196,6 +270,9 @@ impl ObjectTable {
         let mut large: Vec<[u64; 2]> = self.large.iter().map(|(&address, &size)| [address, size]).collect();
         large.sort_unstable();
         out.column("objects.large", &large)?;
+        out.column("objects.usual", &self.usual)?;
+        out.column("objects.owning", &self.owning)?;
+        out.column("objects.owned", &self.owned)?;
         self.index.write(out)
     }
 
@@ -214,6 +291,9 @@ impl ObjectTable {
                 .iter()
                 .map(|&[address, size]| (address, size))
                 .collect(),
+            usual: file.column("objects.usual")?,
+            owning: file.column("objects.owning")?,
+            owned: file.column("objects.owned")?,
             index: ObjectIndex::read(file)?,
         };
         let objects = table.len();
@@ -264,6 +344,27 @@ impl ObjectTable {
         }
     }
 
+    /// What an object alone owns that `sys.getsizeof()` does not count, in bytes, as far as it is known.
+    #[inline]
+    pub fn besides(&self, id: ObjectId) -> u64 {
+        match self.flags[id.0 as usize].0 & (OWNS_USUAL | OWNS_OTHER) {
+            0 => 0,
+            OWNS_USUAL => self.usual.get(self.type_id(id).0 as usize).copied().unwrap_or(0),
+            _ => self.owned_by(id),
+        }
+    }
+
+    fn owned_by(&self, id: ObjectId) -> u64 {
+        let place = self.owning.binary_search(&id.0).ok();
+        place.and_then(|place| self.owned.get(place)).copied().unwrap_or(0)
+    }
+
+    /// Shallow size of an object, in bytes: `sys.getsizeof()` and what it owns besides. What freeing it gives back.
+    #[inline]
+    pub fn shallow(&self, id: ObjectId) -> u64 {
+        self.size(id).saturating_add(self.besides(id))
+    }
+
     /// Flags of an object.
     #[inline]
     pub fn flags(&self, id: ObjectId) -> ObjectFlags {
@@ -304,9 +405,45 @@ impl ObjectTable {
         after.checked_sub(1).map(|id| ObjectId(id as u32))
     }
 
-    /// Sum of all sizes, in bytes.
-    pub fn total_size(&self) -> u64 {
-        self.ids().map(|id| self.size(id)).sum()
+    /// The sizes of consecutive objects, for passes over many.
+    pub fn measured(&self, range: Range<usize>) -> impl Iterator<Item = Measured> + '_ {
+        let types = self.types.get(range.clone()).unwrap_or_default();
+        let sizes = self.sizes.get(range.clone()).unwrap_or_default();
+        let flags = self.flags.get(range.clone()).unwrap_or_default();
+        let usual: &[u64] = &self.usual;
+        let ids = (range.start as u32..).map(ObjectId);
+        ids.zip(types).zip(sizes).zip(flags).map(move |(((id, &type_id), &size), &flags)| Measured {
+            id,
+            type_id,
+            size: if size == u32::MAX { self.size(id) } else { u64::from(size) },
+            besides: match flags.0 & (OWNS_USUAL | OWNS_OTHER) {
+                0 => 0,
+                OWNS_USUAL => usual.get(type_id.0 as usize).copied().unwrap_or(0),
+                _ => self.owned_by(id),
+            },
+        })
+    }
+
+    /// The column of shallow sizes, made now: 8 bytes an object.
+    pub fn shallow_column(&self) -> Vec<u64> {
+        let mut column = vec![0; self.len()];
+        column.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, part)| {
+            let start = chunk * CHUNK;
+            let measured = self.measured(start..start + part.len());
+            part.iter_mut().zip(measured).for_each(|(slot, object)| *slot = object.shallow());
+        });
+        column
+    }
+
+    /// Sum of all shallow sizes, in bytes.
+    pub fn total_shallow(&self) -> u64 {
+        let sum = |chunk: usize| -> u64 {
+            let start = chunk * CHUNK;
+            let measured = self.measured(start..(start + CHUNK).min(self.len()));
+            measured.map(|object| object.shallow()).fold(0, u64::saturating_add)
+        };
+        let chunks = (0..self.len().div_ceil(CHUNK)).into_par_iter();
+        chunks.map(sum).reduce(|| 0, u64::saturating_add)
     }
 
     /// Bytes of the columns and the index.
@@ -315,6 +452,8 @@ impl ObjectTable {
             + self.types.owned_bytes()
             + self.sizes.owned_bytes()
             + self.flags.owned_bytes()
+            + self.owning.owned_bytes()
+            + self.owned.owned_bytes()
             + self.index.bytes()
     }
 }

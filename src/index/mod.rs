@@ -10,12 +10,12 @@ mod place;
 pub use key::Key;
 pub use place::Places;
 
-use crate::analysis::{Collection, Heap, Holders, Retention, Roots};
+use crate::analysis::{Collection, Heap, Histogram, Holders, Retention, Roots, Selection, histogram};
 use crate::columns::{ColumnFile, ColumnWriter, Damaged};
 use crate::corefile::{Address, MappedFile, NewFile, NewFileError};
 use crate::cpython::{Known, Runtime, read_lists, write_lists};
 use crate::graph::GroupTotal;
-use crate::heap::{Counted, HeapGraph};
+use crate::heap::{CensusFigures, Counted, HeapGraph, ReferenceFigures};
 use std::io::{self, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -122,12 +122,36 @@ impl Index {
         Counted::read(&self.file)
     }
 
+    /// How many objects there are, and what is not known of them, without reading them.
+    ///
+    /// # Errors
+    /// The figures are damaged.
+    pub fn census_figures(&self) -> Result<CensusFigures, Damaged> {
+        CensusFigures::read(&self.file)
+    }
+
+    /// All objects by type.
+    ///
+    /// # Errors
+    /// The totals are damaged.
+    pub fn totals(&self, runtime: &Runtime<'_>) -> Result<Histogram, Damaged> {
+        Histogram::read(runtime.types.len(), &self.file)
+    }
+
     /// The references.
     ///
     /// # Errors
     /// They are damaged.
     pub fn graph(&self) -> Result<HeapGraph, Damaged> {
         HeapGraph::read(&self.file)
+    }
+
+    /// How many references there are, without reading them.
+    ///
+    /// # Errors
+    /// The figures are damaged.
+    pub fn reference_figures(&self) -> Result<ReferenceFigures, Damaged> {
+        ReferenceFigures::read(&self.file)
     }
 
     /// The garbage.
@@ -197,6 +221,7 @@ impl Contents<'_, '_> {
         out.column("types", &addresses_of_types(self.runtime))?;
         write_lists(&self.runtime.gc_lists, out)?;
         self.counted.write(out)?;
+        histogram(&self.counted.objects, self.runtime.types.len(), &Selection::default()).write(out)?;
         self.graph.write(out)?;
         self.garbage.write(out)?;
         self.roots.write(out)?;

@@ -5,7 +5,7 @@
 use super::{Hex, Page, number};
 use crate::corefile::{Inputs, MemoryFigures, ModuleStatus};
 use crate::cpython::{Runtime, Support, WalkKind};
-use crate::heap::{Counted, HeapGraph};
+use crate::heap::{CensusFigures, ReferenceFigures};
 use serde::Serialize;
 
 /// How the release is supported, where that is not proved.
@@ -207,10 +207,10 @@ impl Coverage {
     }
 
     /// Adds what a census found.
-    pub fn add_census(&mut self, counted: &Counted) {
-        let gaps = &counted.gaps;
+    pub fn add_census(&mut self, figures: &CensusFigures) {
+        let gaps = &figures.gaps;
         self.census = Some(CensusCoverage {
-            objects: counted.objects.len() as u64,
+            objects: figures.objects,
             unreadable_objects: gaps.unreadable_objects,
             unreadable_examples: gaps.examples.iter().copied().take(MAX_EXAMPLES).map(Hex).collect(),
             opaque_objects: gaps.opaque_objects,
@@ -222,11 +222,11 @@ impl Coverage {
     }
 
     /// Adds what following all references found.
-    pub fn add_references(&mut self, graph: &HeapGraph) {
+    pub fn add_references(&mut self, figures: ReferenceFigures) {
         self.references = Some(ReferenceCoverage {
-            edges: graph.forward.edges(),
-            dangling: graph.dangling,
-            partial_objects: graph.partial,
+            edges: figures.edges,
+            dangling: figures.dangling,
+            partial_objects: figures.partial,
         });
         self.answers = self.judge();
     }

@@ -197,11 +197,11 @@ fn by_type(heap: Heap<'_, '_>, set: &NodeSet) -> (FreedAmount, Vec<FreedType>) {
         .map(|total| FreedType {
             type_name: short_type_name(&heap.runtime.types.get(total.type_id).name).to_owned(),
             objects: total.objects,
-            bytes: total.bytes,
+            bytes: total.shallow,
         })
         .collect();
     rows.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.type_name.cmp(&b.type_name)));
-    (FreedAmount { objects: counted.objects, bytes: counted.bytes }, rows)
+    (FreedAmount { objects: counted.objects, bytes: counted.shallow }, rows)
 }
 
 impl FreedAmount {

@@ -36,7 +36,7 @@ impl ObjectHeader {
         let flags = objects.flags(id);
         let mut header = Self::new(runtime, objects.address(id), flags.generation());
         header.size = Some(objects.size(id));
-        header.shallow_size = Some(objects.size(id).saturating_add(beside(runtime, objects.address(id))));
+        header.shallow_size = Some(objects.shallow(id));
         header
     }
 

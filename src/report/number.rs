@@ -49,6 +49,15 @@ pub fn at_least_bytes(value: u64, is_bound: bool) -> String {
     mark(bytes(value), is_bound)
 }
 
+/// Both sizes of objects where they differ, see [`crate::heap::ObjectTable`]: `624.2 MiB (shallow 691.5 MiB)`.
+pub fn both_sizes(size: u64, shallow: u64, is_bound: bool) -> String {
+    let size_text = at_least_bytes(size, is_bound);
+    if size == shallow {
+        return size_text;
+    }
+    format!("{size_text} (shallow {})", at_least_bytes(shallow, is_bound))
+}
+
 fn mark(number: String, is_bound: bool) -> String {
     if is_bound { format!("≥ {number}") } else { number }
 }

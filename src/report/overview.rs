@@ -45,6 +45,8 @@ pub struct HeapTotals {
     pub objects: u64,
     /// Sum of their `sys.getsizeof()`.
     pub bytes: u64,
+    /// Sum of their shallow sizes: with what they own besides.
+    pub shallow_bytes: u64,
     /// Types that have instances.
     pub types: u64,
     /// References between them.
@@ -213,11 +215,12 @@ impl OverviewReport {
     pub fn new(runtime: &Runtime<'_>, core: &CoreIdentity, parts: OverviewParts<'_>) -> Self {
         let OverviewParts { census, references, types, garbage, suspects, threads } = parts;
         let garbage = garbage_summary(garbage);
-        let suspect = |suspect: &Suspect| suspect_line(suspect, types.bytes);
+        let suspect = |suspect: &Suspect| suspect_line(suspect, suspects.heap_bytes);
         Self {
             heap: HeapTotals {
                 objects: types.objects,
                 bytes: types.bytes,
+                shallow_bytes: types.shallow_bytes,
                 types: types.total_rows,
                 references,
             },
@@ -433,7 +436,7 @@ impl OverviewReport {
             &format!(
                 "{}, {}, {} types, {} references",
                 number::counted(heap.objects, "object", coverage.objects_bounded()),
-                number::at_least_bytes(heap.bytes, coverage.sizes_bounded()),
+                number::both_sizes(heap.bytes, heap.shallow_bytes, coverage.sizes_bounded()),
                 number::count(heap.types),
                 number::count(heap.references),
             ),

@@ -19,8 +19,10 @@ pub struct TypesReport {
     pub group: &'static str,
     /// Objects that were selected.
     pub objects: u64,
-    /// Their size.
+    /// Sum of their `sys.getsizeof()`.
     pub bytes: u64,
+    /// `bytes` with the memory that these objects alone own and `sys.getsizeof()` does not count, as far as that is known.
+    pub shallow_bytes: u64,
     /// Rows there are.
     pub total_rows: u64,
     /// The first of them.
@@ -57,11 +59,10 @@ pub struct TypeRow {
     pub bytes: u64,
     /// Share of all selected bytes, in thousandths.
     pub share_permille: u32,
-    /// `bytes` with the memory that these objects alone own and `sys.getsizeof()` does not count, as far as that is known; `null`
-    /// where it was not measured.
-    pub shallow_bytes: Option<u64>,
-    /// Bytes that nothing else keeps alive: what would be freed if all these instances went, themselves included; `null`
-    /// unless it was asked for.
+    /// `bytes` with the memory that these objects alone own and `sys.getsizeof()` does not count, as far as that is known.
+    pub shallow_bytes: u64,
+    /// Bytes that nothing else keeps alive: what would be freed if all these instances went, themselves included, in shallow
+    /// sizes; `null` unless it was asked for.
     pub retained_bytes: Option<u64>,
     /// Objects of that size.
     pub retained_objects: Option<u64>,
@@ -121,15 +122,6 @@ impl TypeSort {
     }
 }
 
-/// What was measured besides sizes.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Measured<'m> {
-    /// What the instances of each group keep alive together.
-    pub retained: Option<&'m [GroupTotal]>,
-    /// What the instances of each type own besides what `sys.getsizeof()` counts, in bytes.
-    pub besides: Option<&'m [u64]>,
-}
-
 /// How the rows are made.
 #[derive(Clone, Copy, Debug)]
 pub struct TypeOptions {
@@ -140,18 +132,20 @@ pub struct TypeOptions {
 }
 
 impl TypesReport {
-    /// A row for each group of types that has instances in `histogram`.
+    /// A row for each group of types that has instances in `histogram`. `retained` says what the instances of each group keep
+    /// alive together, if that was asked for.
     pub fn new(
         runtime: &Runtime<'_>,
         histogram: &Histogram,
         selection: TypeSelection,
         options: TypeOptions,
         groups: &TypeGroups,
-        measured: Measured<'_>,
+        retained: Option<&[GroupTotal]>,
     ) -> Self {
-        let mut rows = rows(runtime, histogram, groups, measured);
-        let (objects, bytes) =
-            rows.iter().fold((0, 0), |(objects, bytes), row| (objects + row.objects, bytes + row.bytes));
+        let mut rows = rows(runtime, histogram, groups, retained);
+        let sum = |of: fn(&TypeRow) -> u64| rows.iter().map(of).fold(0, u64::saturating_add);
+        let (objects, bytes) = (sum(|row| row.objects), sum(|row| row.bytes));
+        let shallow_bytes = sum(|row| row.shallow_bytes);
         for row in &mut rows {
             row.share_permille = number::permille(row.bytes, bytes);
         }
@@ -164,7 +158,8 @@ impl TypesReport {
             bytes: rest.bytes + row.bytes,
         });
         let group = groups.grouping.name();
-        Self { selection, sort: options.sort.name(), group, objects, bytes, total_rows, rows, others }
+        let sort = options.sort.name();
+        Self { selection, sort, group, objects, bytes, shallow_bytes, total_rows, rows, others }
     }
 
     /// The rows as a table.
@@ -196,8 +191,7 @@ impl TypesReport {
                 number::at_least_bytes(row.bytes, size_bound),
                 number::percent(row.share_permille),
             ];
-            let shallow = row.shallow_bytes.map(|bytes| number::at_least_bytes(bytes, size_bound));
-            cell.extend(owns.then(|| shallow.unwrap_or_default()));
+            cell.extend(owns.then(|| number::at_least_bytes(row.shallow_bytes, size_bound)));
             let kept = row.retained_bytes.map(|bytes| number::at_least_bytes(bytes, size_bound));
             cell.extend(kept);
             cell.extend(cells(row.counts));
@@ -224,7 +218,7 @@ impl TypesReport {
 impl TypeRow {
     /// Whether the two sizes differ.
     fn owns_besides(&self) -> bool {
-        self.shallow_bytes.is_some_and(|bytes| bytes != self.bytes)
+        self.shallow_bytes != self.bytes
     }
 }
 
@@ -232,14 +226,14 @@ fn rows(
     runtime: &Runtime<'_>,
     histogram: &Histogram,
     groups: &TypeGroups,
-    measured: Measured<'_>,
+    retained: Option<&[GroupTotal]>,
 ) -> Vec<TypeRow> {
     let mut rows: Vec<TypeRow> = Vec::new();
     let mut row_of: FxHashMap<u32, usize> = FxHashMap::default();
     for total in &histogram.types {
         let Some(group) = groups.of(total.type_id) else { continue };
         let index = *row_of.entry(group).or_insert_with(|| {
-            let kept = measured.retained.and_then(|totals| totals.get(group as usize));
+            let kept = retained.and_then(|totals| totals.get(group as usize));
             rows.push(TypeRow {
                 retained_bytes: kept.map(|total| total.weight),
                 retained_objects: kept.map(|total| total.nodes),
@@ -251,11 +245,7 @@ fn rows(
             row.types += 1;
             row.objects += total.objects;
             row.bytes += total.bytes;
-            let besides = measured.besides.and_then(|besides| besides.get(total.type_id.0 as usize));
-            if let Some(besides) = besides {
-                let so_far = row.shallow_bytes.unwrap_or(0);
-                row.shallow_bytes = Some(so_far.saturating_add(total.bytes).saturating_add(*besides));
-            }
+            row.shallow_bytes = row.shallow_bytes.saturating_add(total.shallow);
         }
     }
     rows
@@ -282,7 +272,7 @@ fn empty_row(runtime: &Runtime<'_>, total: &TypeTotal, groups: &TypeGroups, grou
         objects: 0,
         bytes: 0,
         share_permille: 0,
-        shallow_bytes: None,
+        shallow_bytes: 0,
         retained_bytes: None,
         retained_objects: None,
         counts: info.counts.map(CountsRow::from).filter(|_| is_type),
@@ -329,7 +319,7 @@ impl Report for TypesReport {
             &format!(
                 "{} objects{of}, {}, {} {}s",
                 number::at_least(self.objects, coverage.objects_bounded()),
-                number::at_least_bytes(self.bytes, coverage.sizes_bounded()),
+                number::both_sizes(self.bytes, self.shallow_bytes, coverage.sizes_bounded()),
                 number::count(self.total_rows),
                 self.group,
             ),

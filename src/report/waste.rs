@@ -88,7 +88,7 @@ pub struct GroupRow {
 impl WasteReport {
     /// Names what was found, and cuts it to `limit` findings and values.
     pub fn new(heap: Heap<'_, '_>, found: &Waste, values: Values, limit: usize) -> Self {
-        let heap_bytes = heap.objects.total_size();
+        let heap_bytes = heap.objects.total_shallow();
         Self {
             heap_bytes,
             values: values == Values::Shown,

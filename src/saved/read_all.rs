@@ -3,10 +3,7 @@
 //! Knows which commands read what no other does; refuses to know what is done with the record.
 
 use super::SaveError;
-use crate::analysis::{
-    Heap, Roots, Selection, Thresholds, collect, owned_besides, read_all_bounds, suspects, views,
-    waste_of_room,
-};
+use crate::analysis::{Heap, Roots, Thresholds, collect, read_all_bounds, suspects, views, waste_of_room};
 use crate::corefile::{Inputs, ProcessIdentity};
 use crate::cpython::{Runtime, Values, ask_member_names};
 use crate::heap::{Census, HeapGraph, build_graph, census};
@@ -36,7 +33,6 @@ pub fn read_everything(inputs: &Inputs, runtime: &mut Runtime<'_>) -> Result<Who
     waste_of_room(runtime, &census.objects);
     ProcessIdentity::of(inputs.notes(), &runtime.space);
     views::read_views(heap);
-    owned_besides(runtime, &census.objects, &Selection::default());
     InfoReport::new(inputs, Some(runtime), None, true);
     ThreadsReport::new(inputs, runtime, ThreadOptions { values: Values::Shown, limit: usize::MAX });
     // `dev layouts` follows traversals of types that have no instances.

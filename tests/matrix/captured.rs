@@ -231,9 +231,9 @@ fn is_consistent(core: &Path) -> Result<(), String> {
     let mut runtime = Runtime::open(&inputs, None).map_err(|error| error.to_string())?;
     let mut coverage = Coverage::new(&inputs, Some(&runtime));
     let census = census(&mut runtime).map_err(|error| error.to_string())?;
-    coverage.add_census(&census);
+    coverage.add_census(&census.figures());
     let graph = build_graph(&runtime, &census.objects).map_err(|error| error.to_string())?;
-    coverage.add_references(&graph);
+    coverage.add_references(graph.figures());
     collect(&runtime, &census.objects, &graph);
     let threads = inputs.notes().threads.len() as u64;
     let (Some(python), Some(heap), Some(references)) =

@@ -14,7 +14,7 @@ pub fn prove(heap: Heap<'_, '_>, garbage: &Collection, roots: &Roots) -> Result<
     for id in heap.objects.ids().filter(|id| expected.immediate_dominator(id.0).is_some()) {
         // The object itself, and whatever it is below.
         for above in std::iter::successors(Some(id.0), |&node| idom(node)) {
-            retained[above as usize] += heap.objects.size(id);
+            retained[above as usize] += heap.objects.shallow(id);
         }
     }
     for threads in [1, 2, 4] {

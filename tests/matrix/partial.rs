@@ -178,8 +178,8 @@ fn told(core: &Path, options: &SearchOptions) -> Result<Option<Told>, String> {
     let graph = build_graph(&runtime, &census.objects).map_err(|error| error.to_string())?;
     let collection = collect(&runtime, &census.objects, &graph);
     let mut coverage = Coverage::new(&inputs, Some(&runtime));
-    coverage.add_census(&census);
-    coverage.add_references(&graph);
+    coverage.add_census(&census.figures());
+    coverage.add_references(graph.figures());
     let objects = &census.objects;
     let mut told = Told {
         objects: BTreeMap::new(),

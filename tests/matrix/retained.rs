@@ -52,7 +52,7 @@ impl Whole<'_, '_> {
         let others = NodeSet::passing(self.heap.objects.len(), |node| !left_out(node));
         let mut lost = self.live.clone();
         lost.subtract(&reachable_within(&self.heap.graph.forward, &self.roots.set, &others, keeps_alive));
-        let sizes = lost.iter().filter_map(|node| self.heap.id(node)).map(|id| self.heap.objects.size(id));
+        let sizes = lost.iter().filter_map(|node| self.heap.id(node)).map(|id| self.heap.objects.shallow(id));
         GroupTotal { nodes: lost.len() as u64, weight: sizes.sum() }
     }
 
@@ -106,7 +106,7 @@ impl Whole<'_, '_> {
         }
         let mut lost = self.live.clone();
         lost.subtract(&seen);
-        let sizes = lost.iter().filter_map(|node| self.heap.id(node)).map(|id| self.heap.objects.size(id));
+        let sizes = lost.iter().filter_map(|node| self.heap.id(node)).map(|id| self.heap.objects.shallow(id));
         let lost = (lost.len() as u64, sizes.sum::<u64>(), left_out);
         let told = (cut.freed_objects, cut.freed_bytes, u32::from(cut.holder.is_some()));
         match lost == told {
@@ -120,7 +120,7 @@ impl Whole<'_, '_> {
         let limits = DominatorLimits { depth: 4, rows: 5 };
         let found = dominator_rows(self.heap, reached, None, limits);
         let sizes = self.live.iter().filter_map(|node| self.heap.id(node));
-        let alive: u64 = sizes.map(|id| self.heap.objects.size(id)).sum();
+        let alive: u64 = sizes.map(|id| self.heap.objects.shallow(id)).sum();
         if (found.bytes, found.objects) != (alive, self.live.len() as u64) {
             return Err(format!(
                 "{} objects, {} bytes in the tree, {alive} alive",

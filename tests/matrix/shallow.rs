@@ -1,6 +1,6 @@
 //! What instances own besides their size, against the blocks that the allocator gave for it.
 
-use exuvia::analysis::{Selection, owned_besides};
+use exuvia::analysis::{Selection, histogram};
 use exuvia::corefile::{Inputs, SearchOptions};
 use exuvia::cpython::semantics::ManagedDict;
 use exuvia::cpython::{AllocatorKind, Beside, Runtime, TypeInfo, for_each_area, regions};
@@ -27,6 +27,13 @@ pub fn prove(core: &Path, options: &SearchOptions) -> Result<(), String> {
         let (object, info) = (census.objects.address(id), runtime.types.get(census.objects.type_id(id)));
         let beside = Beside::of(&runtime, info);
         let bytes = beside.bytes(&runtime, info, object);
+        if census.objects.besides(id) != bytes {
+            return Err(format!(
+                "{} at {object:#x}: {} counted, {bytes} there",
+                info.name,
+                census.objects.besides(id)
+            ));
+        }
         sum += bytes;
         // What C modules refer to lies in blocks of its own, of which nothing tells the size.
         if bytes > 0
@@ -41,7 +48,8 @@ pub fn prove(core: &Path, options: &SearchOptions) -> Result<(), String> {
             }
         }
     }
-    let types: u64 = owned_besides(&runtime, &census.objects, &Selection::default()).iter().sum();
+    let counted = histogram(&census.objects, runtime.types.len(), &Selection::default());
+    let types = counted.shallow - counted.bytes;
     let has_arrays = runtime.layouts.dict_values.size > 0;
     match types == sum && (compared > 0 || !has_arrays || blocks.by_start.is_empty()) {
         true => Ok(()),

@@ -153,7 +153,7 @@ impl Border<'_, '_> {
         let key = (nearness, objects.type_id(ObjectId(node)), slot.map(LabelShape::of));
         let group = self.groups.entry(key).or_insert(Group { objects: 0, bytes: 0, example: node, slot });
         group.objects += 1;
-        group.bytes += objects.size(ObjectId(node));
+        group.bytes += objects.shallow(ObjectId(node));
         if node < group.example {
             group.example = node;
             group.slot = slot;

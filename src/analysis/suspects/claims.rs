@@ -66,7 +66,7 @@ impl Kinds {
             return false;
         }
         claim.objects += 1;
-        claim.bytes += heap.objects.size(id);
+        claim.bytes += heap.objects.shallow(id);
         match kind {
             Kind::Data | Kind::Barrier => {}
             Kind::Frame => claim.frames += 1,

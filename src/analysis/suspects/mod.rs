@@ -66,7 +66,7 @@ pub fn suspects(
     garbage: &Collection,
     thresholds: &Thresholds,
 ) -> Suspects {
-    let heap_bytes = heap.objects.total_size();
+    let heap_bytes = heap.objects.total_shallow();
     let mut places = places::places(heap, roots);
     claims::order(heap, &mut places.list);
     let mut claims = Claims::new(heap, &places, garbage);

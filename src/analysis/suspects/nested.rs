@@ -125,7 +125,7 @@ pub fn describe_contents(heap: Heap<'_, '_>, retention: &Retention, suspects: &m
         if let Some(id) = id.filter(|id| objects.get(owner as usize).copied().flatten() != Some(id.0)) {
             let total = totals.entry((owner, heap.objects.type_id(id))).or_default();
             total.0 += 1;
-            total.1 = total.1.saturating_add(heap.objects.size(id));
+            total.1 = total.1.saturating_add(heap.objects.shallow(id));
         }
         totals
     };

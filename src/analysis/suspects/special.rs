@@ -73,7 +73,7 @@ pub struct Pinned {
 pub fn pinned(heap: Heap<'_, '_>, view: ObjectId) -> Option<Pinned> {
     let shown = view_length(heap.runtime, heap.objects.address(view))?;
     let (buffer, views) = viewed(heap, view)?;
-    let bytes = heap.objects.size(buffer);
+    let bytes = heap.objects.shallow(buffer);
     let small = shown.saturating_mul(views).saturating_mul(SMALL_PART) < bytes;
     let alone = heap.refcount(buffer) == Some(1);
     (bytes >= MIN_BUFFER && small && alone).then_some(Pinned { shown, kept: bytes / views })

@@ -48,11 +48,15 @@ pub fn imported_modules(heap: Heap<'_, '_>) -> Vec<ImportedModule> {
 pub fn modules(heap: Heap<'_, '_>, reached: Reached<'_>) -> Vec<ImportedModule> {
     let Belongings { mut modules, of, .. } = Belongings::find(heap);
     let forward = &heap.graph.forward;
-    let backward = forward.transpose(keeps_alive);
     let tree = reached.retention.tree();
-    let graph = Dominance { forward, backward: &backward, roots: &reached.roots.set, tree };
-    let weight = |node| heap.id(node).map_or(0, |id| heap.objects.size(id));
-    let totals = retained_by_groups(graph, keeps_alive, modules.len(), |node| of.get(&node).copied(), weight);
+    let graph = Dominance { forward, roots: &reached.roots.set, tree };
+    let totals = retained_by_groups(
+        graph,
+        keeps_alive,
+        modules.len(),
+        |node| of.get(&node).copied(),
+        |node| heap.shallow(node),
+    );
     for (module, total) in modules.iter_mut().zip(totals) {
         module.total = total;
     }

@@ -134,10 +134,12 @@ impl DominatorTree {
     }
 
     /// What would go with each node: its own weight and that of all nodes it dominates; 0 for unreachable nodes.
-    /// Sums stop at `u64::MAX`.
-    pub fn retained(&self, weight: impl Fn(u32) -> u64 + Sync) -> Vec<u64> {
-        let own = |(node, &idom): (usize, &u32)| if idom == NONE { 0 } else { weight(node as u32) };
-        let mut retained: Vec<u64> = self.idom.par_iter().enumerate().map(own).collect();
+    /// Sums stop at `u64::MAX`. `weights` are those of the nodes themselves, in whose place the sums come.
+    pub fn retained(&self, weights: Vec<u64>) -> Vec<u64> {
+        let mut retained = weights;
+        retained.resize(self.nodes(), 0);
+        let unreached = retained.par_iter_mut().zip(self.idom.par_iter()).filter(|(_, idom)| **idom == NONE);
+        unreached.for_each(|(weight, _)| *weight = 0);
         for &node in self.order.iter().rev() {
             if let Some(idom) = self.idom(node) {
                 let sum = retained.get(node as usize).copied().unwrap_or(0);

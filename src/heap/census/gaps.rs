@@ -1,4 +1,4 @@
-//! What the census could not read, counted.
+//! How many objects the census found, and what it could not read, counted.
 
 use crate::columns::{ColumnFile, ColumnWriter, Damaged};
 use crate::corefile::Address;
@@ -26,37 +26,46 @@ pub struct CensusGaps {
     pub other_bytes: u64,
 }
 
-/// How many examples are kept.
-const MAX_EXAMPLES: usize = 8;
+/// How many objects there are, and how sure that is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CensusFigures {
+    /// Objects.
+    pub objects: u64,
+    /// What could not be read.
+    pub gaps: CensusGaps,
+}
 
-impl CensusGaps {
+impl CensusFigures {
     /// Writes them.
     ///
     /// # Errors
     /// Of the output.
     pub fn write<W: Write + Seek>(&self, out: &mut ColumnWriter<W>) -> io::Result<()> {
-        out.column("gaps.examples", &self.examples)?;
+        let gaps = &self.gaps;
+        out.column("gaps.examples", &gaps.examples)?;
         out.column(
             "gaps.counts",
             &[
-                self.unreadable_objects,
-                self.opaque_objects,
-                self.unknown_list_entries,
-                self.damaged_pools,
-                u64::from(self.only_reachable),
-                self.other_blocks,
-                self.other_bytes,
+                self.objects,
+                gaps.unreadable_objects,
+                gaps.opaque_objects,
+                gaps.unknown_list_entries,
+                gaps.damaged_pools,
+                u64::from(gaps.only_reachable),
+                gaps.other_blocks,
+                gaps.other_bytes,
             ],
         )
     }
 
-    /// What was written.
+    /// What was written of the objects, without them.
     ///
     /// # Errors
     /// A column is not there or damaged.
     pub fn read(file: &ColumnFile) -> Result<Self, Damaged> {
         let counts = file.column::<u64>("gaps.counts")?;
         let &[
+            objects,
             unreadable_objects,
             opaque_objects,
             unknown_list_entries,
@@ -68,7 +77,7 @@ impl CensusGaps {
         else {
             return Err(Damaged::because("it counts other gaps than this release"));
         };
-        Ok(Self {
+        let gaps = CensusGaps {
             unreadable_objects,
             examples: file.column::<Address>("gaps.examples")?.to_vec(),
             opaque_objects,
@@ -77,9 +86,15 @@ impl CensusGaps {
             only_reachable: reachable != 0,
             other_blocks,
             other_bytes,
-        })
+        };
+        Ok(Self { objects, gaps })
     }
+}
 
+/// How many examples are kept.
+const MAX_EXAMPLES: usize = 8;
+
+impl CensusGaps {
     /// Adds what another part of the census could not read.
     pub(super) fn add(&mut self, other: &Self) {
         self.unreadable_objects += other.unreadable_objects;

@@ -3,6 +3,7 @@
 //! Three sources, joined: live blocks of the interpreter's allocators that are objects, the collector's lists, and whatever
 //! these refer to outside the allocators' memory (large objects and static ones). Roots bring in what only C code holds.
 
+mod besides;
 mod credible;
 mod gaps;
 mod outside;
@@ -10,7 +11,7 @@ mod region_map;
 mod row;
 mod scan;
 
-pub use gaps::CensusGaps;
+pub use gaps::{CensusFigures, CensusGaps};
 
 use super::table::Columns;
 use super::{ObjectId, ObjectTable};
@@ -19,6 +20,7 @@ use crate::corefile::Address;
 use crate::cpython::{
     AllocatorFigures, AllocatorKind, PymallocFigures, PythonError, Region, Regions, Runtime, regions,
 };
+use besides::Besides;
 use rayon::prelude::*;
 use region_map::RegionMap;
 use rustc_hash::FxHashSet;
@@ -59,13 +61,18 @@ impl Deref for Census {
 }
 
 impl Counted {
+    /// The figures of the objects.
+    pub fn figures(&self) -> CensusFigures {
+        CensusFigures { objects: self.objects.len() as u64, gaps: self.gaps.clone() }
+    }
+
     /// Writes the objects and what is not known of them.
     ///
     /// # Errors
     /// Of the output.
     pub fn write<W: Write + Seek>(&self, out: &mut ColumnWriter<W>) -> io::Result<()> {
         self.objects.write(out)?;
-        self.gaps.write(out)
+        self.figures().write(out)
     }
 
     /// What was written.
@@ -73,7 +80,11 @@ impl Counted {
     /// # Errors
     /// A column is not there or damaged.
     pub fn read(file: &ColumnFile) -> Result<Self, Damaged> {
-        Ok(Self { objects: ObjectTable::read(file)?, gaps: CensusGaps::read(file)? })
+        let (objects, figures) = (ObjectTable::read(file)?, CensusFigures::read(file)?);
+        match figures.objects == objects.len() as u64 {
+            true => Ok(Self { objects, gaps: figures.gaps }),
+            false => Err(Damaged::because("its objects are not as many as it says")),
+        }
     }
 }
 
@@ -84,17 +95,19 @@ impl Counted {
 pub fn census(runtime: &mut Runtime<'_>) -> Result<Census, PythonError> {
     let regions = regions(runtime)?;
     let map = RegionMap::new(runtime, &regions.list);
-    let mut scans = scan_regions(runtime, &regions, &map);
+    let mut besides = Besides::of(runtime);
+    let mut scans = scan_regions(runtime, &regions, &map, &besides);
     let strangers: FxHashSet<Address> =
         scans.iter().flat_map(|scan| scan.unknown_types.iter().copied()).collect();
     if learn_types(runtime, strangers) {
-        scans = scan_regions(runtime, &regions, &map);
+        besides.learn(runtime);
+        scans = scan_regions(runtime, &regions, &map, &besides);
     }
     let mut gaps = CensusGaps::default();
     scans.iter().for_each(|scan| gaps.add(&scan.gaps));
     let (figures, allocators) = allocator_figures(&regions, &scans);
-    let outside = outside::objects(runtime, &map, &scans, &mut gaps);
-    let mut objects = ObjectTable::new(merge(&regions.list, scans, outside));
+    let outside = outside::objects(runtime, &map, &scans, &mut besides, &mut gaps);
+    let mut objects = ObjectTable::new(merge(&regions.list, scans, outside), besides.usual());
     mark_generations(runtime, &mut objects, &mut gaps);
     gaps.damaged_pools = figures.damaged();
     gaps.only_reachable = regions.kind == AllocatorKind::Malloc;

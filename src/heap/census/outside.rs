@@ -1,5 +1,6 @@
 //! Objects outside the memory of the allocators: large ones, static ones, and what only C code holds.
 
+use super::besides::Besides;
 use super::credible::is_mapped;
 use super::gaps::CensusGaps;
 use super::learn_types;
@@ -18,10 +19,11 @@ pub fn objects(
     runtime: &mut Runtime<'_>,
     map: &RegionMap,
     scans: &[RegionScan],
+    besides: &mut Besides,
     gaps: &mut CensusGaps,
 ) -> Columns {
     let seeds = seeds(runtime, map, scans);
-    close(runtime, map, seeds, gaps)
+    close(runtime, map, seeds, besides, gaps)
 }
 
 /// Addresses outside the regions that may be objects: on the collector's lists, referred to from blocks, types, roots.
@@ -45,6 +47,7 @@ fn close(
     runtime: &mut Runtime<'_>,
     map: &RegionMap,
     seeds: FxHashSet<Address>,
+    besides: &mut Besides,
     gaps: &mut CensusGaps,
 ) -> Columns {
     let mut known = seeds.clone();
@@ -53,7 +56,8 @@ fn close(
     while !wave.is_empty() {
         wave.sort_unstable();
         learn_types_of(runtime, &wave);
-        let shared: &Runtime<'_> = runtime;
+        besides.learn(runtime);
+        let (shared, besides): (&Runtime<'_>, &Besides) = (runtime, besides);
         let parts: Vec<(Vec<Found>, FxHashSet<Address>, CensusGaps)> = wave
             .par_chunks(4096)
             .map(|chunk| {
@@ -63,7 +67,10 @@ fn close(
                 let rows = chunk
                     .iter()
                     .filter_map(|&address| {
-                        object_at(shared, &mut references, &mut outside, address, &mut gaps)
+                        let mut found = object_at(shared, &mut references, &mut outside, address, &mut gaps)?;
+                        let info = shared.types.get(found.type_id);
+                        found.owned = besides.owned(shared, found.type_id, info, address);
+                        Some(found)
                     })
                     .collect();
                 (rows, outside.seen, gaps)

@@ -3,7 +3,7 @@
 use crate::corefile::Address;
 use crate::cpython::{GcBits, Generation, RefCount, Runtime, TypeId, TypeInfo, word};
 use crate::heap::ObjectFlags;
-use crate::heap::table::Found;
+use crate::heap::table::{Found, Owned};
 
 /// `_gc_prev` bit that says `tp_finalize` was called (Include/internal/pycore_gc.h, `_PyGC_PREV_MASK_FINALIZED`).
 const GC_FINALIZED: u64 = 1;
@@ -86,7 +86,7 @@ pub fn describe(
         .with_generation(tracking.tracked.then_some(Generation::Detached))
         .with_finalized(tracking.finalized)
         .with_immortal(refcount.immortal);
-    let row = |size| Found { address, type_id, size, flags };
+    let row = |size| Found { address, type_id, size, owned: Owned::Nothing, flags };
     match size {
         Some(size) if size <= runtime.described_bytes => Ok(row(size)),
         _ if info.basicsize <= runtime.described_bytes => Err(row(info.basicsize)),

@@ -1,5 +1,6 @@
 //! The objects in the memory of the allocators: which live blocks are objects, and where these lead outside it.
 
+use super::besides::Besides;
 use super::credible::{LowAddresses, is_object, lies_within};
 use super::gaps::CensusGaps;
 use super::region_map::{Outside, RegionMap};
@@ -29,7 +30,12 @@ pub struct RegionScan {
 }
 
 /// Scans all regions, in parallel; results in their order.
-pub fn scan_regions(runtime: &Runtime<'_>, regions: &Regions, map: &RegionMap) -> Vec<RegionScan> {
+pub fn scan_regions(
+    runtime: &Runtime<'_>,
+    regions: &Regions,
+    map: &RegionMap,
+    besides: &Besides,
+) -> Vec<RegionScan> {
     let low = LowAddresses::of(runtime);
     regions
         .list
@@ -37,7 +43,8 @@ pub fn scan_regions(runtime: &Runtime<'_>, regions: &Regions, map: &RegionMap) -
         .map_init(
             || (References::new(runtime), Outside::new(map)),
             |(references, outside), region| {
-                let mut scanner = Scanner { runtime, references, outside, low, scan: RegionScan::default() };
+                let mut scanner =
+                    Scanner { runtime, references, outside, besides, low, scan: RegionScan::default() };
                 let figures = match regions.padded {
                     false => for_each_area(runtime, region, |area, live| scanner.area::<false>(area, live)),
                     true => for_each_area(runtime, region, |area, live| scanner.area::<true>(area, live)),
@@ -55,6 +62,7 @@ struct Scanner<'s, 'r, 'core, 'm> {
     runtime: &'r Runtime<'core>,
     references: &'s mut References<'r, 'core>,
     outside: &'s mut Outside<'m>,
+    besides: &'s Besides,
     low: LowAddresses,
     scan: RegionScan,
 }
@@ -172,7 +180,9 @@ impl Scanner<'_, '_, '_, '_> {
             }
         });
         self.scan.gaps.note_visit(object, gap, found.is_err());
-        self.scan.columns.push(found.unwrap_or_else(|found| found));
+        let mut found = found.unwrap_or_else(|found| found);
+        found.owned = self.besides.owned(self.runtime, found.type_id, info, object);
+        self.scan.columns.push(found);
     }
 
     fn maybe_unknown_type(&mut self, candidate: Address) {

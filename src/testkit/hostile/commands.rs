@@ -8,8 +8,8 @@ use crate::analysis::views::{
 use crate::analysis::{
     Collection, Direction, DominatorLimits, Heap, Holders, InstanceFilter, PathsLimits, Reached, Retention,
     Roots, Selection, Snapshot, Suspects, Thresholds, TypeGrouping, TypeGroups, WasteLimits, best_cuts,
-    collect, cycles, describe_contents, diff, dominator_rows, histogram, instances, merged_paths,
-    owned_besides, paths, references, retained_by_suspects, retained_by_types, suspects, trend, waste,
+    collect, cycles, describe_contents, diff, dominator_rows, histogram, instances, merged_paths, paths,
+    references, retained_by_suspects, retained_by_types, suspects, trend, waste,
 };
 use crate::corefile::{Address, Inputs};
 use crate::cpython::{Outline, Runtime, Values};
@@ -33,7 +33,7 @@ use crate::report::show::{ShowOptions, ShowReport};
 use crate::report::suspects::SuspectsReport;
 use crate::report::threads::{ThreadOptions, ThreadsReport};
 use crate::report::trend::TrendReport;
-use crate::report::types::{Measured, TypeOptions, TypeSelection, TypeSort, TypesReport};
+use crate::report::types::{TypeOptions, TypeSelection, TypeSort, TypesReport};
 use crate::report::views::buffers::BuffersReport;
 use crate::report::views::caches::CachesReport;
 use crate::report::views::exceptions::ExceptionsReport;
@@ -113,9 +113,9 @@ fn decoded(inputs: &Inputs, runtime: &mut Runtime<'_>, mut told: Told, seed: u64
     let threads = ThreadsReport::new(inputs, runtime, ThreadOptions { values: Values::Shown, limit: LIMIT });
     told.written(&threads);
     let Ok(census) = census(runtime) else { return };
-    told.coverage.add_census(&census);
+    told.coverage.add_census(&census.figures());
     let Ok(graph) = build_graph(runtime, &census.objects) else { return };
-    told.coverage.add_references(&graph);
+    told.coverage.add_references(graph.figures());
     let chosen = chosen(&census, seed);
     shown(runtime, &told, &chosen);
     held(&Whole { runtime, census: &census, graph: &graph }, &told, &chosen, &threads);
@@ -167,27 +167,18 @@ fn held(whole: &Whole<'_, '_>, told: &Told, chosen: &[Address], threads: &Thread
     let parts = OverviewParts {
         census,
         references: graph.forward.edges(),
-        types: TypesReport::new(
-            runtime,
-            &counted,
-            selection,
-            options,
-            &TypeGroups::each(runtime),
-            Measured::default(),
-        ),
+        types: TypesReport::new(runtime, &counted, selection, options, &TypeGroups::each(runtime), None),
         garbage: &garbage,
         suspects: &found,
         threads,
     };
     told.written(&OverviewReport::new(runtime, &told.identity, parts));
     let retention = Retention::new(heap, &roots);
-    let besides = owned_besides(runtime, objects, &Selection::default());
     for grouping in [TypeGrouping::Type, TypeGrouping::Module, TypeGrouping::Package] {
         let groups = TypeGroups::new(runtime, grouping, |_| true);
         let retained = retained_by_types(heap, &roots, &retention, &groups);
         let selection = TypeSelection::default();
-        let measured = Measured { retained: Some(&retained), besides: Some(&besides) };
-        told.written(&TypesReport::new(runtime, &counted, selection, options, &groups, measured));
+        told.written(&TypesReport::new(runtime, &counted, selection, options, &groups, Some(&retained)));
     }
     let paths_to = Holders::search(heap, &roots, None);
     let reached = Reached { roots: &roots, retention: &retention, holders: &paths_to };

@@ -21,7 +21,7 @@ pub fn overview() -> OverviewReport {
         uncollectable: 0,
     };
     OverviewReport {
-        heap: HeapTotals { objects: 1, bytes: 1, types: 1, references: 1 },
+        heap: HeapTotals { objects: 1, bytes: 1, shallow_bytes: 2, types: 1, references: 1 },
         allocator: AllocatorTotals {
             name: "pymalloc",
             padded: false,
@@ -88,6 +88,7 @@ pub fn types() -> TypesReport {
         group: "type",
         objects: 2,
         bytes: 2,
+        shallow_bytes: 3,
         total_rows: 2,
         rows: vec![TypeRow {
             name: text("app.Entry\x1b[31m"),
@@ -97,7 +98,7 @@ pub fn types() -> TypesReport {
             objects: 1,
             bytes: 1,
             share_permille: 500,
-            shallow_bytes: Some(2),
+            shallow_bytes: 2,
             retained_bytes: Some(1),
             retained_objects: Some(1),
             counts: Some(CountsRow { allocs: 3, frees: 2, max: 2 }),
