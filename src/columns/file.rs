@@ -86,6 +86,13 @@ impl ColumnFile {
             .ok_or_else(|| Damaged::because(format!("its {name} are of another kind")))
     }
 
+    /// Names of all columns, in order.
+    #[cfg(any(test, feature = "testkit"))]
+    pub fn names(&self) -> Vec<String> {
+        let name = |entry: &Entry| String::from_utf8_lossy(&entry.name).trim_end_matches('\0').to_owned();
+        self.entries.iter().map(name).collect()
+    }
+
     /// Whether there is a column of that name.
     pub fn has(&self, name: &str) -> bool {
         self.entries.iter().any(|entry| entry.name == stored_name(name))

@@ -87,6 +87,12 @@ impl Index {
         Some(opened)
     }
 
+    /// An index that is in memory, whatever core it is of.
+    #[cfg(any(test, feature = "testkit"))]
+    pub fn of(file: ColumnFile) -> Self {
+        Self { path: PathBuf::new(), file }
+    }
+
     /// Where it lies.
     pub fn path(&self) -> &Path {
         &self.path
@@ -215,6 +221,21 @@ pub fn write(places: &Places, key: &Key, contents: Contents<'_, '_>) -> Result<P
 }
 
 impl Contents<'_, '_> {
+    /// The index as a file in memory.
+    ///
+    /// # Errors
+    /// What the files told is no text.
+    #[cfg(any(test, feature = "testkit"))]
+    pub fn to_bytes(&self, key: &Key) -> Result<Vec<u8>, IndexError> {
+        let answers = self.runtime.binaries.answers().to_bytes()?;
+        let write = || {
+            let mut out = ColumnWriter::new(io::Cursor::new(Vec::new()))?;
+            self.write(&answers, key, &mut out)?;
+            Ok(out.finish()?.into_inner())
+        };
+        write().map_err(|source| IndexError::Write { path: PathBuf::new(), source })
+    }
+
     fn write<W: Write + Seek>(&self, answers: &[u8], key: &Key, out: &mut ColumnWriter<W>) -> io::Result<()> {
         out.column("key", key.as_bytes())?;
         out.column("answers", answers)?;

@@ -215,6 +215,51 @@ fn held(whole: &Whole<'_, '_>, told: &Told, chosen: &[Address], threads: &Thread
     }
 }
 
+/// What an index says of a heap.
+pub(super) struct Kept<'k, 'core> {
+    pub heap: Heap<'k, 'core>,
+    pub garbage: &'k Collection,
+    pub roots: &'k Roots,
+    pub holders: &'k Holders,
+    pub retention: &'k Retention,
+}
+
+/// What commands make of an index.
+pub(super) fn kept(inputs: &Inputs, kept: &Kept<'_, '_>, seed: u64) {
+    let Kept { heap, garbage, roots, holders: paths_to, retention } = *kept;
+    let told = Told::new(inputs, Some(heap.runtime));
+    let objects = heap.objects;
+    let counted = histogram(objects, heap.runtime.types.len(), &Selection::default());
+    black_box(&counted);
+    let reached = Reached { roots, retention, holders: paths_to };
+    told.written(&CutsReport::new(objects, &best_cuts(heap, reached, LIMIT)));
+    let limits = DominatorLimits { depth: 4, rows: LIMIT };
+    told.written(&DominatorsReport::new(
+        objects,
+        None,
+        limits.depth,
+        &dominator_rows(heap, reached, None, limits),
+    ));
+    let mut found = suspects(heap, roots, garbage, &Thresholds::default());
+    retained_by_suspects(heap, roots, retention, &mut found);
+    describe_contents(heap, retention, &mut found);
+    told.written(&SuspectsReport::new(objects, &found, Vec::new(), LIMIT));
+    viewed(heap, reached, &told);
+    grown(heap, roots, retention, &found, garbage, &told);
+    told.written(&CyclesReport::new(objects, garbage, &cycles(heap, garbage), LIMIT));
+    for turn in 0..OBJECTS {
+        let node = seed.wrapping_add(turn.wrapping_mul(0x9e37_79b9_7f4a_7c15)) % objects.len().max(1) as u64;
+        let Some(id) = heap.id(node as u32) else { continue };
+        holders(heap, roots, &told, objects.address(id));
+        told.written(&PathsReport::single(
+            heap,
+            String::new(),
+            &paths(heap, roots, Some(paths_to), id, LIMIT),
+        ));
+        let_go(heap, roots, garbage, &told, &Cut::Objects(NodeSet::from_nodes(objects.len(), [id.0])));
+    }
+}
+
 /// `free-if`.
 fn let_go(heap: Heap<'_, '_>, roots: &Roots, garbage: &Collection, told: &Told, cut: &Cut) {
     let found = free_if::free_if(heap, roots, garbage, cut, LIMIT);

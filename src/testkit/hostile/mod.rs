@@ -7,6 +7,7 @@
 mod archives;
 mod commands;
 mod damage;
+mod index;
 mod parts;
 mod scratch;
 pub mod seeds;
@@ -37,6 +38,8 @@ pub enum Target {
     Walk,
     /// A list of lies in what a saved heap says of its source, likewise.
     Told,
+    /// A list of damages to an index, on which commands that find one are run.
+    Index,
 }
 
 /// What one input may take.
@@ -52,7 +55,7 @@ pub struct Bound {
 
 impl Target {
     /// All of them.
-    pub const ALL: [Target; 8] = [
+    pub const ALL: [Target; 9] = [
         Self::Core,
         Self::Notes,
         Self::Compressed,
@@ -61,6 +64,7 @@ impl Target {
         Self::Archives,
         Self::Walk,
         Self::Told,
+        Self::Index,
     ];
 
     /// Its name: of the fuzz target, and of its directory of inputs.
@@ -74,6 +78,7 @@ impl Target {
             Self::Archives => "archives",
             Self::Walk => "walk",
             Self::Told => "told",
+            Self::Index => "index",
         }
     }
 
@@ -89,6 +94,8 @@ impl Target {
             // Documents of an image are read as trees of values.
             Self::Archives => (2, 256, 128),
             Self::Walk | Self::Told => (10, 16, 128),
+            // Of the input; what the core and its index take is in the rest.
+            Self::Index => (10, 16, 384),
         };
         Bound { time: Duration::from_secs(seconds), for_each_byte, besides: mebibytes << 20 }
     }
@@ -112,6 +119,7 @@ impl Target {
             Self::Archives => archives::archives(input),
             Self::Walk => walk::walk(input),
             Self::Told => walk::told(input),
+            Self::Index => index::index(input),
         }
     }
 }

@@ -20,6 +20,7 @@ pub fn of(target: Target) -> Vec<Vec<u8>> {
         Target::Archives => super::archives::seeds(),
         Target::Walk => damages(),
         Target::Told => lies(),
+        Target::Index => super::index::seeds(),
     }
 }
 

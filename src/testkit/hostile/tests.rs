@@ -15,11 +15,11 @@ fn regressions(target: Target) -> Vec<(String, Vec<u8>)> {
     inputs
 }
 
-/// How many of the seeds of [`Target::Walk`] and [`Target::Told`] are walked: one in so many, each of another core or damage.
+/// How many of the seeds of [`Target::Walk`], [`Target::Told`] and [`Target::Index`] are walked: one in so many, each of another core or damage.
 const ONE_IN: usize = 13;
 
 fn replay(target: Target) {
-    let step = if matches!(target, Target::Walk | Target::Told) { ONE_IN } else { 1 };
+    let step = if matches!(target, Target::Walk | Target::Told | Target::Index) { ONE_IN } else { 1 };
     let built = seeds::of(target).into_iter().enumerate().step_by(step);
     for (name, input) in built.map(|(n, input)| (format!("seed {n}"), input)).chain(regressions(target)) {
         let run = std::panic::catch_unwind(|| target.run(&input));
@@ -65,4 +65,9 @@ fn archives_and_images() {
 #[test]
 fn lies_of_saved_heaps() {
     replay(Target::Told);
+}
+
+#[test]
+fn damaged_indexes() {
+    replay(Target::Index);
 }

@@ -117,11 +117,17 @@ fn victim(choice: u8) -> &'static Victim {
     VICTIMS[index].get_or_init(|| unpacked(CORES[index]))
 }
 
-fn unpacked(name: &str) -> Victim {
+/// A committed core.
+pub(super) fn unpacked_core(name: &str) -> Vec<u8> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/cores").join(name);
     let packed = std::fs::File::open(directory.join("core.zst")).expect("a committed core");
     let mut bytes = Vec::new();
     assert!(decompress(packed, &mut bytes).is_ok(), "{name} is damaged");
+    bytes
+}
+
+fn unpacked(name: &str) -> Victim {
+    let bytes = unpacked_core(name);
     let file = ScratchFile::new(&bytes).expect("a file in memory");
     let options = SearchOptions { core_only: true, ..SearchOptions::default() };
     let inputs = Inputs::open(file.path(), &options).expect("a whole core");
