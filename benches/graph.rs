@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use exuvia::graph::{
-    Adjacency, BlockBuilder, DominatorTree, Edge, EdgeKind, NodeSet, ShortestPaths, TrialInput, components,
+    Adjacency, BlockBuilder, DominatorTree, Edge, EdgeKind, NodeSet, TrialInput, cheapest_paths, components,
     components_within, internal_references, trial_deletion,
 };
 
@@ -142,8 +142,9 @@ fn algorithms(criterion: &mut Criterion) {
             drop(black_box(DominatorTree::new(&heap.graph, &heap.roots, is_counted)));
         });
         measure("retained", &|_| drop(black_box(tree.retained(vec![64; tree.nodes()]))));
-        measure("shortest paths", &|heap| {
-            drop(black_box(ShortestPaths::new(&heap.graph, &heap.roots, is_counted)));
+        measure("cheapest paths", &|heap| {
+            let costs = |_| |edge: Edge| is_counted(edge.kind()).then_some(1);
+            drop(black_box(cheapest_paths(&heap.graph, [heap.roots.iter().collect()], costs)));
         });
         measure("internal references", &|heap| {
             drop(black_box(internal_references(&heap.graph, &heap.candidates, |kind| {

@@ -162,7 +162,9 @@ fn chosen(retention: &Retention, nesting: &Nesting, cuts: &NodeSet, namespaces: 
         true => nesting.children(child).map(of).max().unwrap_or(0),
         false => of(child),
     };
-    let nearest = nearest_above(retention, cuts);
+    let tree = retention.tree();
+    let nearest = tree.nearest(NONE, |node| cuts.contains(node).then_some(node));
+    let nearest_above = |node: u32| tree.idom(node).and_then(|above| nearest.get(above as usize).copied());
     let mut order: Vec<u32> = cuts.iter().collect();
     order.sort_by_key(|&node| (Reverse(of(node)), nesting.place(node)));
     let mut chains: Vec<(u32, u64)> = Vec::new();
@@ -170,7 +172,7 @@ fn chosen(retention: &Retention, nesting: &Nesting, cuts: &NodeSet, namespaces: 
     for node in order {
         let heaviest = nesting.children(node).map(below).max().unwrap_or(0);
         let drop = of(node).saturating_sub(heaviest);
-        let above = nearest.get(node as usize).copied().unwrap_or(NONE);
+        let above = nearest_above(node).unwrap_or(NONE);
         let same = share(of(node), of(above)) >= SAME_SHARE;
         let chain = match chain_of.get(&above) {
             Some(&chain) if same => chain,
@@ -194,23 +196,6 @@ fn chosen(retention: &Retention, nesting: &Nesting, cuts: &NodeSet, namespaces: 
         }
     }
     told
-}
-
-/// For every node the nearest of `cuts` that dominates it.
-fn nearest_above(retention: &Retention, cuts: &NodeSet) -> Vec<u32> {
-    let tree = retention.tree();
-    let mut nearest = vec![NONE; tree.nodes()];
-    for &node in tree.order() {
-        let Some(above) = tree.idom(node) else { continue };
-        let found = match cuts.contains(above) {
-            true => above,
-            false => nearest.get(above as usize).copied().unwrap_or(NONE),
-        };
-        if let Some(slot) = nearest.get_mut(node as usize) {
-            *slot = found;
-        }
-    }
-    nearest
 }
 
 /// Tells of a cut what a reader wants to know.

@@ -54,13 +54,10 @@ pub fn sole_edges(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{reachable, test_graphs};
+    use super::super::reachable;
+    use super::super::test_graphs::{self, strong};
     use super::*;
     use proptest::prelude::*;
-
-    fn strong(kind: EdgeKind) -> bool {
-        matches!(kind, EdgeKind::Visited | EdgeKind::Owned)
-    }
 
     proptest! {
         #[test]

@@ -245,13 +245,10 @@ impl<'s, K: Fn(EdgeKind) -> bool> Search<'s, K> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{reachable, reachable_within, test_graphs};
+    use super::super::test_graphs::{self, strong};
+    use super::super::{reachable, reachable_within};
     use super::*;
     use proptest::prelude::*;
-
-    fn strong(kind: EdgeKind) -> bool {
-        matches!(kind, EdgeKind::Visited | EdgeKind::Owned)
-    }
 
     proptest! {
         #[test]

@@ -29,7 +29,7 @@ pub use self::dominators::DominatorTree;
 pub use self::joint::{Dominance, GroupTotal, retained_by_groups};
 pub use self::nesting::Nesting;
 pub use self::node_set::{AtomicNodeSet, NodeSet};
-pub use self::paths::{PathTree, ShortestPaths, TreeNode, paths_to};
+pub use self::paths::{MOST_COST, NO_PATH, cheapest_paths};
 pub use self::petgraph::TwoWay;
 pub use self::reach::{reachable, reachable_over, reachable_within};
 pub use self::scc::{Components, Groups, components, components_within};

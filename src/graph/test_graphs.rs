@@ -9,6 +9,11 @@ pub type EdgeList = Vec<(u32, u32, EdgeKind)>;
 
 const KINDS: [EdgeKind; 4] = [EdgeKind::Visited, EdgeKind::Owned, EdgeKind::Weak, EdgeKind::Inferred];
 
+/// The kinds that the tests follow.
+pub fn strong(kind: EdgeKind) -> bool {
+    matches!(kind, EdgeKind::Visited | EdgeKind::Owned)
+}
+
 /// Up to `max_nodes` nodes and up to `max_edges` edges of all kinds, mostly visited ones; parallel edges and
 /// self-loops occur.
 pub fn edge_lists(max_nodes: usize, max_edges: usize) -> impl Strategy<Value = (usize, EdgeList)> {

@@ -88,16 +88,7 @@ pub fn owners(retention: &Retention, objects: &[Option<u32>]) -> Vec<u32> {
         .enumerate()
         .filter_map(|(index, &object)| Some((object?, u32::try_from(index).ok()?)))
         .collect();
-    let mut owner = vec![NOBODY; tree.nodes()];
-    for &node in tree.order() {
-        let own = known.contains(node).then(|| places.get(&node).copied()).flatten();
-        let above = || tree.idom(node).and_then(|above| owner.get(above as usize).copied());
-        let nearest = own.or_else(above).unwrap_or(NOBODY);
-        if let Some(slot) = owner.get_mut(node as usize) {
-            *slot = nearest;
-        }
-    }
-    owner
+    tree.nearest(NOBODY, |node| known.contains(node).then(|| places.get(&node).copied()).flatten())
 }
 
 /// Objects and their bytes, by suspect and type.

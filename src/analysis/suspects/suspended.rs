@@ -29,21 +29,19 @@ pub struct Suspension {
 
 /// Groups everything suspended by its code and claims what only it has reached.
 pub fn suspensions(heap: Heap<'_, '_>, garbage: &Collection, claims: &mut Claims<'_, '_>) -> Vec<Suspension> {
-    let is_generator: Vec<bool> =
-        heap.runtime.types.iter().map(|(_, info)| info.walk.kind == WalkKind::Generator).collect();
+    let mut generators = heap.nodes_of_types(|_, info| info.walk.kind == WalkKind::Generator);
+    generators.subtract(&garbage.unreachable);
     let mut by_code: BTreeMap<Address, Vec<ObjectId>> = BTreeMap::new();
-    let types = heap.objects.types_column().iter().enumerate();
-    let generators = types.filter(|(_, id)| is_generator.get(id.0 as usize) == Some(&true));
     let mut labels = Labels::new(heap);
-    for (node, _) in generators.filter(|&(node, _)| !garbage.unreachable.contains(node as u32)) {
+    for generator in generators.iter().map(ObjectId) {
         let mut code = None;
-        labels.each(ObjectId(node as u32), &mut |target, _, slot| {
+        labels.each(generator, &mut |target, _, slot| {
             if slot == Slot::Field("gi_code") {
                 code = Some(heap.objects.address(target));
             }
         });
         if let Some(code) = code {
-            by_code.entry(code).or_default().push(ObjectId(node as u32));
+            by_code.entry(code).or_default().push(generator);
         }
     }
     let many = by_code.into_iter().filter(|(_, generators)| generators.len() as u64 >= MIN_GENERATORS);

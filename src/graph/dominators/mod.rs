@@ -18,7 +18,7 @@ mod tests;
 use rayon::prelude::*;
 
 use self::search::Search;
-use super::{Adjacency, BlockBuilder, Edge, EdgeKind, Nesting, NodeSet};
+use super::{Adjacency, EdgeKind, Nesting, NodeSet};
 use crate::columns::{Column, ColumnFile, ColumnWriter, Damaged};
 use std::io::{self, Seek, Write};
 
@@ -28,7 +28,7 @@ const NONE: u32 = u32::MAX;
 /// Search number of the virtual root; the nodes reached have numbers from 1.
 const VIRTUAL_ROOT: u32 = 0;
 
-/// In [`DominatorTree::idom`]: directly below the virtual root. No node has this number ([`Edge::MAX_NODES`]).
+/// In [`DominatorTree::idom`]: directly below the virtual root. No node has this number ([`super::Edge::MAX_NODES`]).
 const TOP: u32 = u32::MAX - 1;
 
 /// For every reachable node the last node that all paths from the roots to it pass.
@@ -133,6 +133,19 @@ impl DominatorTree {
         std::iter::successors(self.idom(node), |&node| self.idom(node)).take(self.idom.len())
     }
 
+    /// For every node what `of` says of the nearest of itself and its dominators of which it says anything; else `none`.
+    pub fn nearest(&self, none: u32, of: impl Fn(u32) -> Option<u32>) -> Vec<u32> {
+        let mut nearest = vec![none; self.nodes()];
+        for &node in self.order.iter() {
+            let above = || self.idom(node).and_then(|above| nearest.get(above as usize).copied());
+            let found = of(node).or_else(above).unwrap_or(none);
+            if let Some(slot) = nearest.get_mut(node as usize) {
+                *slot = found;
+            }
+        }
+        nearest
+    }
+
     /// What would go with each node: its own weight and that of all nodes it dominates; 0 for unreachable nodes.
     /// Sums stop at `u64::MAX`. `weights` are those of the nodes themselves, in whose place the sums come.
     pub fn retained(&self, weights: Vec<u64>) -> Vec<u64> {
@@ -154,19 +167,6 @@ impl DominatorTree {
     /// Who lies below whom, by intervals.
     pub fn nesting(&self) -> Nesting {
         Nesting::new(self.nodes(), self.order(), |node| self.idom(node))
-    }
-
-    /// The tree downwards: for every node the nodes it dominates immediately, ascending.
-    pub fn children(&self) -> Adjacency {
-        let upwards = |range: std::ops::Range<u32>, builder: &mut BlockBuilder| {
-            for node in range {
-                if let Some(idom) = self.idom(node) {
-                    builder.edge(Edge::new(idom, EdgeKind::Owned));
-                }
-                builder.end_node();
-            }
-        };
-        Adjacency::build(self.nodes(), upwards).transpose(|_| true)
     }
 
     /// Bytes the tree takes.

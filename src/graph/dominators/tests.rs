@@ -3,13 +3,9 @@
 use ::petgraph::algo::dominators::simple_fast;
 use proptest::prelude::*;
 
-use super::super::test_graphs::{self, EdgeList};
+use super::super::test_graphs::{self, EdgeList, strong};
 use super::super::{reachable, reachable_within};
 use super::*;
-
-fn strong(kind: EdgeKind) -> bool {
-    matches!(kind, EdgeKind::Visited | EdgeKind::Owned)
-}
 
 fn tree(graph: &Adjacency, roots: &NodeSet) -> DominatorTree {
     DominatorTree::new(graph, roots, strong)
@@ -40,9 +36,13 @@ proptest! {
         }
         prop_assert_eq!(found.top().count(), (0..nodes as u32)
             .filter(|&node| expected.immediate_dominator(node) == Some(nodes as u32)).count());
-        let children = found.children();
+        let nesting = found.nesting();
+        let nearest = found.nearest(u32::MAX, |node| (node % 3 == 0).then_some(node));
         for node in 0..nodes as u32 {
-            let below: Vec<u32> = children.of(node).iter().map(|edge| edge.target()).collect();
+            let mut way = Some(node).filter(|&node| found.is_reachable(node)).into_iter().chain(found.dominators(node));
+            prop_assert_eq!(nearest[node as usize], way.find(|node| node % 3 == 0).unwrap_or(u32::MAX));
+            let mut below: Vec<u32> = nesting.children(node).collect();
+            below.sort_unstable();
             let expected: Vec<u32> = (0..nodes as u32).filter(|&n| found.idom(n) == Some(node)).collect();
             prop_assert_eq!(below, expected);
         }
