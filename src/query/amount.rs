@@ -24,6 +24,11 @@ pub enum AmountError {
     /// No size.
     #[error("{0} is no size: write a number of bytes, or one with a unit, such as 500MB or 1.5GiB")]
     NoSize(String),
+    /// Below 1 and without a sign.
+    #[error(
+        "{0} may be meant as {0}% or as a part of 1: write a percentage with its sign, such as 30% or 0.3%"
+    )]
+    PartOrPercentage(String),
     /// No share.
     #[error("{0} is no share: write a percentage from 0 to 100, such as 20% or 0.5%")]
     NoShare(String),
@@ -50,12 +55,17 @@ pub fn parse_size(text: &str) -> Result<u64, AmountError> {
     size().ok_or_else(|| AmountError::NoSize(text.to_owned()))
 }
 
-/// A share in basis points: a percentage from 0 to 100, with or without `%`.
+/// A share in basis points: a percentage from 0 to 100, with or without `%`; with it if it is below 1, which could as well be
+/// a part of 1.
 ///
 /// # Errors
 /// It is none.
 pub fn parse_share(text: &str) -> Result<u32, AmountError> {
     let number = text.strip_suffix('%').unwrap_or(text).trim_end();
+    let is_part = number == text && number.trim_start_matches('0').starts_with('.');
+    if is_part && scaled(number, 100).is_some() {
+        return Err(AmountError::PartOrPercentage(text.to_owned()));
+    }
     let share = scaled(number, 100).and_then(|points| u32::try_from(points).ok());
     share.filter(|&points| points <= 10_000).ok_or_else(|| AmountError::NoShare(text.to_owned()))
 }
@@ -112,7 +122,12 @@ mod tests {
     #[test]
     fn shares_are_percentages() {
         assert_eq!(parse_share("20%"), Ok(2000));
-        assert_eq!(parse_share("0.5"), Ok(50));
+        assert_eq!(parse_share("0.5%"), Ok(50));
+        assert_eq!(parse_share("1.5"), Ok(150));
+        assert_eq!(parse_share("0"), Ok(0));
+        for text in ["0.5", ".5", "00.01"] {
+            assert_eq!(parse_share(text), Err(AmountError::PartOrPercentage(text.to_owned())));
+        }
         assert_eq!(parse_share("100%"), Ok(10_000));
         for text in ["", "%", "101%", "-1%", "a"] {
             assert!(parse_share(text).is_err(), "{text}");
