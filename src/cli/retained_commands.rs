@@ -1,5 +1,6 @@
 //! The commands that measure what keeps what alive: dominators, single cuts, and what types retain.
 
+use super::alive::Alive;
 use super::args::{Common, CoreArgument, DominatorsArguments};
 use super::graph_commands::{heap, nodes, whole_graph};
 use super::session::{Opened, Session};
@@ -86,8 +87,7 @@ pub(super) fn retained_types(
         return Ok(kept);
     }
     let graph = session.graph(census)?;
-    let garbage = session.collect(census, &graph);
-    let (roots, retention) = session.retention(census, &graph, &garbage);
+    let Alive { roots, retention, .. } = session.alive(census, &graph);
     session.progress.phase("measuring what types retain together");
     Ok(analysis::retained_by_types(heap(&session.runtime, census, &graph), &roots, &retention, groups))
 }
