@@ -123,7 +123,9 @@ pub use thread_name::{name_of_thread, thread_name, thread_objects};
 pub use tracebacks::traceback_frames;
 pub use type_search::is_type;
 pub use types::{AllocationCounts, TypeId, TypeInfo, TypeTable, Walk, WalkKind};
-pub use values::{REMOVED_HASH, StrText, is_str, read_bytes, read_int, read_str, str_text, tuple_items};
+pub use values::{
+    REMOVED_HASH, StrText, is_str, read_bytes, read_count, read_int, read_str, str_text, tuple_items,
+};
 pub use views::{MappedMemory, mapped_memory, view_length};
 pub use words::{ReadField, half, word};
 

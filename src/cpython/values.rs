@@ -141,7 +141,7 @@ pub fn int_digits(runtime: &Runtime<'_>, address: Address) -> Result<(bool, u64)
     }
 }
 
-/// The int at `address`, if it fits 128 bits.
+/// The int at `address`, if it fits 128 bits and was not overwritten when the heap was saved.
 ///
 /// # Errors
 /// It is not readable.
@@ -154,6 +154,10 @@ pub fn read_int(runtime: &Runtime<'_>, address: Address) -> Result<Option<i128>,
     let mut value = 0i128;
     for digit in runtime.space.payload(start, digits as usize * 4)?.as_chunks::<4>().0.iter().rev() {
         value = (value << 30) | i128::from(u32::from_le_bytes(*digit));
+    }
+    // An int's last digit is not 0, and 0 has no digits.
+    if runtime.redacted && digits > 0 && value == 0 {
+        return Ok(None);
     }
     Ok(Some(if negative { -value } else { value }))
 }

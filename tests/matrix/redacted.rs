@@ -5,6 +5,7 @@
 
 use crate::cells::Origin;
 use crate::program::{command, document, printed};
+use crate::questions::{OF_HEAP, Question};
 use crate::saved::{dumped_alike, files_of};
 use libtest_mimic::Trial;
 use rustc_hash::FxHashSet;
@@ -13,8 +14,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What is asked of both; the answers name no contents.
-const QUESTIONS: [&[&str]; 10] = [
+/// What is asked of both besides every `view`; of contents the answers name no more than how long they are.
+const QUESTIONS: &[Question] = &[
     &["types", "--limit", "100000"],
     &["types", "--garbage"],
     &["types", "--retained"],
@@ -22,10 +23,16 @@ const QUESTIONS: [&[&str]; 10] = [
     &["cuts"],
     &["cycles"],
     &["suspects"],
+    &["threads"],
     &["objects", "dict"],
     &["referents", "function"],
     &["paths", "type"],
+    &["free-if", "sys.path", "--list"],
+    &["free-if", "dict", "--list"],
+    &["free-if", "function"],
 ];
+/// Of this, what no contents are needed for is the same.
+const WASTE: Question = &["waste", "--limit", "100000"];
 /// Secrets that must be in the core for the proof to mean anything.
 const LEAST_SECRETS: usize = 1000;
 
@@ -37,16 +44,60 @@ pub fn prove(core: &Path, origin: &Origin) -> Result<(), String> {
         let saved = folder.path().join(format!("{what}.core.zst"));
         save(core, &saved, what, &files)?;
         dumped_alike(core, &files, &saved, folder.path())?;
-        for question in QUESTIONS.iter().filter(|_| what == "values") {
-            let (of_core, of_saved) = (document(question, core, &files)?, document(question, &saved, &[])?);
-            for part in ["result", "coverage"] {
-                if without_keys(&of_core[part]) != without_keys(&of_saved[part]) {
-                    return Err(format!("{question:?}: the {part} of the redacted heap differs"));
-                }
-            }
+        if what == "values" {
+            compare(core, &files, &saved)?;
         }
     }
     Ok(())
+}
+
+/// Asks both.
+fn compare(core: &Path, files: &[OsString], saved: &Path) -> Result<(), String> {
+    let views = OF_HEAP.iter().filter(|question| question[0].starts_with("view "));
+    for question in QUESTIONS.iter().chain(views) {
+        let (of_core, of_saved) = (document(question, core, files)?, document(question, saved, &[])?);
+        for part in ["result", "coverage"] {
+            if let Some(place) = difference(&of_core[part], &of_saved[part]) {
+                return Err(format!("{question:?}: the {part} of the redacted heap differs: {place}"));
+            }
+        }
+    }
+    let (of_core, of_saved) = (document(WASTE, core, files)?, document(WASTE, saved, &[])?);
+    let (of_core, of_saved) = (&of_core["result"], &of_saved["result"]);
+    let told = [&of_core["compared"], &of_saved["compared"], &of_saved["groups_total"]];
+    if told != [&Value::from(true), &Value::from(false), &Value::from(0)] {
+        return Err(format!("{WASTE:?}: it is not said that values could not be compared: {told:?}"));
+    }
+    match difference(&without_duplicates(of_core), &without_duplicates(of_saved)) {
+        None => Ok(()),
+        Some(place) => Err(format!("{WASTE:?} of the redacted heap differs: {place}")),
+    }
+}
+
+/// What `waste` finds that no contents are needed for.
+fn without_duplicates(result: &Value) -> Value {
+    let findings = result["findings"].as_array().into_iter().flatten();
+    findings.filter(|finding| finding["kind"] != "duplicates").cloned().collect()
+}
+
+/// The first place where a redacted heap's document says something else. In the place of contents it has as many asterisks, in
+/// labels none of the keys.
+fn difference(of_core: &Value, of_saved: &Value) -> Option<String> {
+    match (of_core, of_saved) {
+        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
+            let mut items = one.iter().zip(other).enumerate();
+            items.find_map(|(index, (one, other))| Some(format!("[{index}]{}", difference(one, other)?)))
+        }
+        (Value::Object(one), Value::Object(other)) if one.len() == other.len() => {
+            let mut members = one.iter();
+            members.find_map(|(key, value)| {
+                Some(format!(".{key}{}", difference(value, other.get(key).unwrap_or(&Value::Null))?))
+            })
+        }
+        (Value::String(one), Value::String(other)) if *other == "*".repeat(one.chars().count()) => None,
+        _ if without_keys(of_core) == without_keys(of_saved) => None,
+        _ => Some(format!(": {of_core} and {of_saved}")),
+    }
 }
 
 /// A document without what labels show of keys, which are contents: `['…']`.

@@ -7,7 +7,7 @@ use super::instances;
 use crate::analysis::{Heap, keeps_alive};
 use crate::corefile::Address;
 use crate::cpython::{
-    Items, WalkKind, dict_items, get_attribute, inherits, items, member_value, read_int, type_flags,
+    Items, WalkKind, dict_items, get_attribute, inherits, items, member_value, read_count, type_flags,
 };
 use crate::heap::ObjectId;
 
@@ -242,12 +242,12 @@ fn length(heap: Heap<'_, '_>, container: Address) -> Option<u64> {
     })
 }
 
-/// The int in an attribute.
+/// The int in an attribute: a bound or a level, which is kept when contents are not.
 fn number(heap: Heap<'_, '_>, object: Address, name: &str) -> Option<u64> {
     let value = get_attribute(heap.runtime, object, name)?;
     let id = heap.objects.find(value)?;
     let is_int = heap.type_of(id).flags & type_flags::LONG_SUBCLASS != 0;
     is_int
-        .then(|| read_int(heap.runtime, value).ok().flatten())?
+        .then(|| read_count(heap.runtime, value).ok().flatten())?
         .and_then(|number| u64::try_from(number).ok())
 }

@@ -18,7 +18,8 @@ use standard::Standard;
 use super::contents::show_one_of_each;
 use super::read_all::WholeHeap;
 use crate::corefile::{Address, Inputs, Redaction};
-use crate::cpython::{PADDING, Runtime, Values, is_str, read_str, regions, str_text};
+use crate::cpython::{Generator, PADDING, Runtime, Values, WalkKind, is_str, read_str, regions, str_text};
+use crate::heap::ObjectId;
 
 /// Longest name that is renamed, in characters.
 const MAX_NAME: usize = 1 << 16;
@@ -46,12 +47,24 @@ pub fn keep_structure(
     let names = Names::find(runtime, whole, &standard);
     leftovers::forget(runtime, whole);
     names.keep(runtime);
+    keep_instructions(runtime, whole);
     let renaming = match redaction {
         Redaction::Values => Renaming::default(),
         Redaction::Names => rename(inputs, runtime, &names, &standard),
     };
     hashes::forget(runtime, whole);
     renaming
+}
+
+/// Reads generators again, as the instruction that one is at tells whether it awaits (up to 3.10), which lies in a bytes object.
+fn keep_instructions(runtime: &Runtime<'_>, whole: &WholeHeap) {
+    let objects = &whole.census.objects;
+    let is_generator =
+        |id: &ObjectId| runtime.types.get(objects.type_id(*id)).walk.kind == WalkKind::Generator;
+    for id in objects.ids().filter(is_generator) {
+        // What cannot be read is not kept.
+        let _ = Generator::read(runtime, objects.address(id));
+    }
 }
 
 /// Other names for all that are not Python's own.

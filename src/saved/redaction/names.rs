@@ -9,7 +9,8 @@ use rustc_hash::FxHashSet;
 use super::standard::Standard;
 use crate::corefile::Address;
 use crate::cpython::{
-    ReadField, References, Runtime, Slot, dict_get, dict_items, str_text, tuple_items, type_flags,
+    ReadField, References, Runtime, Slot, dict_get, dict_items, dict_object, str_text, tuple_items,
+    type_flags,
 };
 use crate::heap::ObjectId;
 use crate::saved::read_all::WholeHeap;
@@ -148,6 +149,10 @@ fn search(runtime: &Runtime<'_>, whole: &WholeHeap, standard: &Standard, part: &
         let holds_namespace = info.is_metatype() || &*info.name == "builtins.module";
         let is_standard = standard.has(runtime, objects.type_id(id), object);
         let (names, namespaces) = (&mut found.names, &mut found.namespaces);
+        // Metatypes made in C may have a traversal of their own, which gives no labels (Modules/_ctypes/_ctypes.c, 3.13).
+        if info.is_metatype() {
+            namespaces.extend(dict_object(runtime, object).map(|namespace| (namespace, is_standard)));
+        }
         // What cannot be read has no names.
         let _ = references.visit(info, object, &mut |referent| match referent.slot {
             Slot::Field("__dict__" | "md_dict") if holds_namespace => {
