@@ -242,7 +242,7 @@ pub struct ObjectTable {
 }
 
 impl ObjectTable {
-    /// Numbers the objects of `columns`, which are in order of address. `usual` says by type what [`Owned::Usual`] is.
+    /// Numbers the objects of `columns`, which are in order of address. `usual` says by type what `Owned::Usual` is.
     pub fn new(columns: Columns, usual: Vec<u64>) -> Self {
         let index = ObjectIndex::new(&columns.addresses);
         Self {
