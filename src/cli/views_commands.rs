@@ -5,7 +5,7 @@ use super::graph_commands::{heap, whole_graph};
 use super::output::print;
 use super::session::Opened;
 use crate::analysis::views::{
-    Keepers, buffers, caches, exceptions, executors, generators, locals_of_threads, log_handlers,
+    Keepers, buffers, caches, exceptions, executors, generators, greenlets, locals_of_threads, log_handlers,
     log_records, modules, queues, tasks, weak_registries,
 };
 use crate::cpython::Values;
@@ -13,6 +13,7 @@ use crate::report::views::buffers::BuffersReport;
 use crate::report::views::caches::CachesReport;
 use crate::report::views::exceptions::ExceptionsReport;
 use crate::report::views::generators::GeneratorsReport;
+use crate::report::views::greenlets::GreenletsReport;
 use crate::report::views::logging::LoggingReport;
 use crate::report::views::modules::ModulesReport;
 use crate::report::views::queues::QueuesReport;
@@ -48,6 +49,10 @@ pub fn view(arguments: &ViewArguments, common: &Common) -> anyhow::Result<()> {
         }
         ViewChoice::Generators => {
             let report = GeneratorsReport::new(keepers, generators(heap), limit);
+            session.print(&report, common)?;
+        }
+        ViewChoice::Greenlets => {
+            let report = GreenletsReport::new(keepers, greenlets(heap), limit);
             session.print(&report, common)?;
         }
         ViewChoice::Caches => {

@@ -22,6 +22,7 @@ mod futures;
 mod gc;
 mod gc_columns;
 mod gc_heaps;
+mod greenlets;
 mod header;
 mod instance;
 mod interpreter;
@@ -84,7 +85,7 @@ pub use error::PythonError;
 pub use facts::{Facts, StaticNames};
 pub use frame::{
     Frame, FrameLocal, Generator, GeneratorState, StackDamage, ThreadExceptions, frame_of_object,
-    generator_frame, generator_state, thread_exceptions, thread_frames,
+    generator_frame, generator_state, read_alone as frame_at, thread_exceptions, thread_frames,
 };
 pub use futures::{
     FutureState, TaskFacts, awaited_through, inherits, is_future, is_task, state_in_attribute, task_facts,
@@ -92,6 +93,7 @@ pub use futures::{
 };
 pub use gc::{GcList, GcState, Generation, GenerationCounters, is_listed};
 pub use gc_columns::{read_lists, write_lists};
+pub use greenlets::{GREENLET, Greenlet, GreenletLayout, GreenletState};
 pub use header::{GcBits, Header, RefCount};
 pub use instance::DictPlace;
 pub use interpreter::{Gil, Interpreter, ThreadState};

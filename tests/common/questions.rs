@@ -24,6 +24,7 @@ pub const OF_HEAP: &[Question] = &[
     &["view tasks", "--values"],
     &["view threads"],
     &["view generators"],
+    &["view greenlets"],
     &["view caches"],
     &["view exceptions"],
     &["view buffers"],

@@ -1,4 +1,4 @@
-//! What the frameworks that people run say of themselves, decoded from their objects: tasks, generators, caches, queues,
+//! What the frameworks that people run say of themselves, decoded from their objects: tasks, generators, greenlets, caches, queues,
 //! buffers, modules.
 //!
 //! Knows which objects are of interest and in which order; refuses to know text, JSON and memory layouts. Of each object it is
@@ -8,6 +8,7 @@ mod buffers;
 mod caches;
 mod exceptions;
 mod generators;
+mod greenlets;
 mod modules;
 mod registries;
 mod tasks;
@@ -17,6 +18,7 @@ pub use buffers::{Buffer, buffers};
 pub use caches::{CachedFunction, caches};
 pub use exceptions::{KeptException, exceptions};
 pub use generators::{GeneratorGroup, GeneratorKind, GeneratorView, generators, group_generators};
+pub use greenlets::{GreenletFrame, GreenletView, greenlets};
 pub use modules::{ImportedModule, imported_modules, modules};
 pub use registries::{
     Executor, LogHandler, PoolKind, Queue, WeakRegistry, executors, log_handlers, log_records, queues,
@@ -76,6 +78,7 @@ pub fn read_views(heap: Heap<'_, '_>) {
     caches(heap);
     exceptions(heap);
     generators(heap);
+    greenlets(heap);
     buffers(heap);
     imported_modules(heap);
     queues(heap);

@@ -28,6 +28,8 @@ pub enum ViewChoice {
     Threads,
     /// Generators, coroutines and async generators by function, state and line
     Generators,
+    /// Greenlets, those of gevent included: state, function, where each is suspended, and what it keeps
+    Greenlets,
     /// Functions with an lru_cache: results, bound, hits and misses
     Caches,
     /// Exceptions that are alive, and the frames that their tracebacks keep

@@ -325,8 +325,8 @@ fn is_cell(runtime: &Runtime<'_>, object: Address) -> bool {
         .is_some_and(|info| !info.is_heap_type() && info.name.as_ref() == "builtins.cell")
 }
 
-/// Reads one frame that is not part of a thread's stack.
-fn read_alone(runtime: &Runtime<'_>, frame: Address) -> Option<Frame> {
+/// Reads one frame that is not part of a thread's stack; `None` if Python does not show it or it is not readable.
+pub fn read_alone(runtime: &Runtime<'_>, frame: Address) -> Option<Frame> {
     is_shown(runtime, frame).ok()?.then(|| FrameReader::new(runtime).read(frame))
 }
 

@@ -6,6 +6,7 @@ pub mod buffers;
 pub mod caches;
 pub mod exceptions;
 pub mod generators;
+pub mod greenlets;
 pub mod logging;
 pub mod modules;
 pub mod queues;

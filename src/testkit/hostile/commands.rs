@@ -2,7 +2,7 @@
 
 use crate::analysis::free_if::{self, Cut};
 use crate::analysis::views::{
-    Keepers, buffers, caches, exceptions, executors, generators, locals_of_threads, log_handlers,
+    Keepers, buffers, caches, exceptions, executors, generators, greenlets, locals_of_threads, log_handlers,
     log_records, modules, queues, tasks, weak_registries,
 };
 use crate::analysis::{
@@ -38,6 +38,7 @@ use crate::report::views::buffers::BuffersReport;
 use crate::report::views::caches::CachesReport;
 use crate::report::views::exceptions::ExceptionsReport;
 use crate::report::views::generators::GeneratorsReport;
+use crate::report::views::greenlets::GreenletsReport;
 use crate::report::views::logging::LoggingReport;
 use crate::report::views::modules::ModulesReport;
 use crate::report::views::queues::QueuesReport;
@@ -292,6 +293,7 @@ fn viewed(heap: Heap<'_, '_>, reached: Reached<'_>, told: &Told) {
     let keepers = &mut Keepers::new(heap, reached);
     told.written(&TasksReport::new(keepers, tasks(heap), Values::Shown, LIMIT));
     told.written(&GeneratorsReport::new(keepers, generators(heap), LIMIT));
+    told.written(&GreenletsReport::new(keepers, greenlets(heap), LIMIT));
     told.written(&CachesReport::new(keepers, caches(heap), LIMIT));
     told.written(&ExceptionsReport::new(keepers, exceptions(heap), LIMIT));
     told.written(&BuffersReport::new(keepers, &[], buffers(heap), LIMIT));

@@ -63,6 +63,7 @@ pub fn samples() -> Vec<Sample> {
         Sample::of("view tasks", &views::tasks()),
         Sample::of("view threads", &views::threads()),
         Sample::of("view generators", &views::generators()),
+        Sample::of("view greenlets", &views::greenlets()),
         Sample::of("view caches", &views::caches()),
         Sample::of("view exceptions", &views::exceptions()),
         Sample::of("view buffers", &views::buffers()),

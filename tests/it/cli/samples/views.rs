@@ -6,6 +6,7 @@ use exuvia::report::views::buffers::{BufferRow, BuffersReport, MappedRow, OwnerR
 use exuvia::report::views::caches::{CacheRow, CachesReport};
 use exuvia::report::views::exceptions::{ExceptionRow, ExceptionType, ExceptionsReport};
 use exuvia::report::views::generators::{GeneratorGroupRow, GeneratorRow, GeneratorsReport};
+use exuvia::report::views::greenlets::{GreenletRow, GreenletsReport};
 use exuvia::report::views::logging::{HandlerRow, LoggingReport};
 use exuvia::report::views::modules::{ImportedRow, ModulesReport};
 use exuvia::report::views::queues::{ExecutorRow, QueueRow, QueuesReport};
@@ -83,6 +84,31 @@ pub fn generators() -> GeneratorsReport {
         groups_total: 2,
         groups: vec![group],
         generators: vec![generator],
+    }
+}
+
+pub fn greenlets() -> GreenletsReport {
+    let greenlet = GreenletRow {
+        object: held(),
+        state: "suspended",
+        is_main: false,
+        runs: Some(evil()),
+        function: Some(evil()),
+        file: Some(evil()),
+        line: Some(1),
+        frames: 2,
+        parent: Some(Hex(1)),
+    };
+    GreenletsReport {
+        view: "greenlets",
+        greenlets_total: 2,
+        not_started: 0,
+        suspended: 1,
+        running: 0,
+        finished: 0,
+        stranded: 0,
+        unknown: 1,
+        greenlets: vec![greenlet],
     }
 }
 
