@@ -106,6 +106,12 @@ impl Roots {
             .into_iter()
             .filter(|&(node, _)| kept(node))
             .for_each(|(node, root)| found.add(node, Root::Reference(root)));
+        let is_object = |node: u64| node < heap.objects.len() as u64;
+        if !held.iter().all(|&[node, _]| is_object(node))
+            || !unexplained.iter().all(|&node| is_object(node.into()))
+        {
+            return Err(Damaged::because("its roots are no objects"));
+        }
         for &[node, count] in &held {
             found.add(node as u32, Root::HeldByC(count));
         }

@@ -16,6 +16,7 @@ use crate::corefile::{Address, MappedFile, NewFile, NewFileError};
 use crate::cpython::{Known, Runtime, read_lists, write_lists};
 use crate::graph::GroupTotal;
 use crate::heap::{CensusFigures, Counted, HeapGraph, ReferenceFigures};
+use rayon::prelude::*;
 use std::io::{self, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -125,7 +126,12 @@ impl Index {
     /// # Errors
     /// They are damaged.
     pub fn counted(&self) -> Result<Counted, Damaged> {
-        Counted::read(&self.file)
+        let counted = Counted::read(&self.file)?;
+        let types = self.file.column::<Address>("types")?.len();
+        match counted.objects.types_column().par_iter().all(|id| (id.0 as usize) < types) {
+            true => Ok(counted),
+            false => Err(Damaged::because("its objects are of types that it does not list")),
+        }
     }
 
     /// How many objects there are, and what is not known of them, without reading them.

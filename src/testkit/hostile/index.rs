@@ -166,6 +166,23 @@ mod tests {
         asked(victim, &Index::of(ColumnFile::of(Arc::new(bytes))?), 1)
     }
 
+    /// Numbers of types and of objects that are none: believed, they would be looked up.
+    #[test]
+    fn numbers_beyond_all_objects_and_types_are_found_out() {
+        let victim = victim();
+        for name in ["objects.types", "roots.held_by_c", "roots.unexplained"] {
+            let mut columns = victim.columns.clone();
+            let (_, content) = columns.iter_mut().find(|(known, _)| known == name).expect("a column");
+            let width = if name == "roots.held_by_c" { 16 } else { 4 };
+            let lie = [[u8::MAX; 4], [0; 4], [1, 0, 0, 0], [0; 4]].concat();
+            match content.get_mut(..width) {
+                Some(first) => first.copy_from_slice(&lie[..width]),
+                None => content.extend(&lie[..width]),
+            }
+            assert!(read(&victim, file_of(&columns)).is_err(), "{name}");
+        }
+    }
+
     #[test]
     fn a_whole_index_is_used_and_a_broken_one_is_found_out() {
         let victim = victim();
