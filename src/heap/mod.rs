@@ -12,4 +12,4 @@ mod table;
 pub use census::{Census, CensusFigures, CensusGaps, Counted, census};
 pub use edges::{HeapGraph, ReferenceFigures, TooManyObjects, build_graph};
 pub use index::ObjectIndex;
-pub use table::{ObjectFlags, ObjectId, ObjectTable};
+pub use table::{Measured, ObjectFlags, ObjectId, ObjectTable, Rows};

@@ -214,6 +214,8 @@ pub struct Measured {
     pub size: u64,
     /// What it owns besides.
     pub besides: u64,
+    /// Its flags.
+    pub flags: ObjectFlags,
 }
 
 impl Measured {
@@ -221,6 +223,36 @@ impl Measured {
     #[inline]
     pub fn shallow(self) -> u64 {
         self.size.saturating_add(self.besides)
+    }
+}
+
+/// The columns of sizes: where they lie in a file is looked up once, not for each object.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'t> {
+    table: &'t ObjectTable,
+    types: &'t [TypeId],
+    sizes: &'t [u32],
+    flags: &'t [ObjectFlags],
+    usual: &'t [u64],
+}
+
+impl Rows<'_> {
+    /// The sizes of an object; `None` if there is none of that number.
+    #[inline]
+    pub fn get(&self, id: ObjectId) -> Option<Measured> {
+        let node = id.0 as usize;
+        let (&type_id, &size, &flags) = (self.types.get(node)?, self.sizes.get(node)?, self.flags.get(node)?);
+        Some(Measured {
+            id,
+            type_id,
+            size: if size == u32::MAX { self.table.size(id) } else { u64::from(size) },
+            besides: match flags.0 & (OWNS_USUAL | OWNS_OTHER) {
+                0 => 0,
+                OWNS_USUAL => self.usual.get(type_id.0 as usize).copied().unwrap_or(0),
+                _ => self.table.owned_by(id),
+            },
+            flags,
+        })
     }
 }
 
@@ -407,21 +439,14 @@ impl ObjectTable {
 
     /// The sizes of consecutive objects, for passes over many.
     pub fn measured(&self, range: Range<usize>) -> impl Iterator<Item = Measured> + '_ {
-        let types = self.types.get(range.clone()).unwrap_or_default();
-        let sizes = self.sizes.get(range.clone()).unwrap_or_default();
-        let flags = self.flags.get(range.clone()).unwrap_or_default();
-        let usual: &[u64] = &self.usual;
-        let ids = (range.start as u32..).map(ObjectId);
-        ids.zip(types).zip(sizes).zip(flags).map(move |(((id, &type_id), &size), &flags)| Measured {
-            id,
-            type_id,
-            size: if size == u32::MAX { self.size(id) } else { u64::from(size) },
-            besides: match flags.0 & (OWNS_USUAL | OWNS_OTHER) {
-                0 => 0,
-                OWNS_USUAL => usual.get(type_id.0 as usize).copied().unwrap_or(0),
-                _ => self.owned_by(id),
-            },
-        })
+        let rows = self.rows();
+        range.map_while(move |node| rows.get(ObjectId(node as u32)))
+    }
+
+    /// The columns of sizes at hand: for who asks for many objects.
+    pub fn rows(&self) -> Rows<'_> {
+        let (types, sizes, flags) = (&*self.types, &*self.sizes, &*self.flags);
+        Rows { table: self, types, sizes, flags, usual: &self.usual }
     }
 
     /// The column of shallow sizes, made now: 8 bytes an object.

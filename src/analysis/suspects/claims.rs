@@ -9,7 +9,7 @@ use super::special::{Special, is_finished, pinned, special};
 use crate::analysis::{Collection, Heap, keeps_alive};
 use crate::cpython::{TypeInfo, WalkKind};
 use crate::graph::NodeSet;
-use crate::heap::ObjectId;
+use crate::heap::{Measured, ObjectId, Rows};
 use std::cmp::Reverse;
 
 /// What one place claims.
@@ -60,13 +60,14 @@ impl Kinds {
 
     /// Counts an object for `claim`; false if it is no data and claims end there.
     #[inline]
-    pub fn count(&self, heap: Heap<'_, '_>, id: ObjectId, claim: &mut Claim) -> bool {
-        let kind = self.0.get(heap.objects.type_id(id).0 as usize).copied().unwrap_or(Kind::Barrier);
-        if kind == Kind::Barrier || heap.objects.flags(id).is_immortal() {
+    pub fn count(&self, heap: Heap<'_, '_>, object: Measured, claim: &mut Claim) -> bool {
+        let kind = self.0.get(object.type_id.0 as usize).copied().unwrap_or(Kind::Barrier);
+        if kind == Kind::Barrier || object.flags.is_immortal() {
             return false;
         }
+        let id = object.id;
         claim.objects += 1;
-        claim.bytes += heap.objects.shallow(id);
+        claim.bytes += object.shallow();
         match kind {
             Kind::Data | Kind::Barrier => {}
             Kind::Frame => claim.frames += 1,
@@ -87,6 +88,7 @@ impl Kinds {
 /// One traversal of the heap that remembers what is claimed.
 pub struct Claims<'h, 'core> {
     heap: Heap<'h, 'core>,
+    rows: Rows<'h>,
     kinds: Kinds,
     claimed: NodeSet,
     stack: Vec<u32>,
@@ -98,7 +100,7 @@ impl<'h, 'core> Claims<'h, 'core> {
         let mut claimed = places.named.clone();
         claimed.union_with(&garbage.unreachable);
         claimed.union_with(&garbage.held);
-        Self { heap, kinds: Kinds::of(heap), claimed, stack: Vec::new() }
+        Self { heap, rows: heap.objects.rows(), kinds: Kinds::of(heap), claimed, stack: Vec::new() }
     }
 
     /// Claims what `start` reaches and nobody has claimed. `start` itself counts even if it has been named.
@@ -119,8 +121,8 @@ impl<'h, 'core> Claims<'h, 'core> {
 
     #[inline]
     fn take(&mut self, node: u32, claim: &mut Claim) {
-        let Some(id) = self.heap.id(node) else { return };
-        if !self.kinds.count(self.heap, id, claim) {
+        let Some(object) = self.rows.get(ObjectId(node)) else { return };
+        if !self.kinds.count(self.heap, object, claim) {
             return;
         }
         if !self.heap.graph.forward.of(node).is_empty() {

@@ -7,6 +7,7 @@ use super::{Mostly, Suspect, SuspectKind, Suspects};
 use crate::analysis::{Heap, Retention, python_name};
 use crate::cpython::TypeId;
 use crate::graph::NodeSet;
+use crate::heap::ObjectId;
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
@@ -111,12 +112,14 @@ pub fn describe_contents(heap: Heap<'_, '_>, retention: &Retention, suspects: &m
         return;
     }
     let owner = owners(retention, &objects);
+    let rows = heap.objects.rows();
     let count = |mut totals: Totals, (node, &owner): (usize, &u32)| {
-        let id = u32::try_from(node).ok().filter(|_| owner != NOBODY).and_then(|node| heap.id(node));
-        if let Some(id) = id.filter(|id| objects.get(owner as usize).copied().flatten() != Some(id.0)) {
-            let total = totals.entry((owner, heap.objects.type_id(id))).or_default();
+        let node = u32::try_from(node).ok().filter(|_| owner != NOBODY);
+        let node = node.filter(|&node| objects.get(owner as usize).copied().flatten() != Some(node));
+        if let Some(object) = node.and_then(|node| rows.get(ObjectId(node))) {
+            let total = totals.entry((owner, object.type_id)).or_default();
             total.0 += 1;
-            total.1 = total.1.saturating_add(heap.objects.shallow(id));
+            total.1 = total.1.saturating_add(object.shallow());
         }
         totals
     };

@@ -14,6 +14,7 @@ use super::{Survey, Suspects, groups, nested, rules, sort};
 use crate::analysis::python_path::PathWriter;
 use crate::analysis::share::share;
 use crate::analysis::{Heap, Holders, Retention, Roots};
+use crate::heap::ObjectId;
 use rustc_hash::FxHashSet;
 
 /// Owners of which known suspects explain at least so much are no news, in basis points.
@@ -126,11 +127,13 @@ fn claims_of(heap: Heap<'_, '_>, retention: &Retention, points: &[u32]) -> Vec<C
         return claims;
     }
     let objects: Vec<Option<u32>> = points.iter().map(|&node| Some(node)).collect();
-    let kinds = Kinds::of(heap);
+    let (kinds, rows) = (Kinds::of(heap), heap.objects.rows());
     for (node, &owner) in nested::owners(retention, &objects).iter().enumerate() {
-        let id = u32::try_from(node).ok().and_then(|node| heap.id(node));
-        if let (Some(claim), Some(id)) = (claims.get_mut(owner as usize), id) {
-            kinds.count(heap, id, claim);
+        let object = || rows.get(ObjectId(u32::try_from(node).ok()?));
+        if let Some(claim) = claims.get_mut(owner as usize)
+            && let Some(object) = object()
+        {
+            kinds.count(heap, object, claim);
         }
     }
     // Barriers are not counted there, but they would be freed.
