@@ -6,9 +6,11 @@
 mod containers;
 mod cross_check;
 mod frames;
+mod greenlets;
 mod native;
 mod stage;
 
+use super::greenlets::GreenletLayout;
 use super::instance::{DictPlace, bytes_of_items};
 use super::semantics::{ManagedDict, ValuesHeader, type_flags};
 use super::types::{TypeInfo, WalkKind};
@@ -54,12 +56,13 @@ impl From<ReadError> for Gap {
 pub struct References<'r, 'core> {
     runtime: &'r Runtime<'core>,
     code: CodeCache,
+    greenlets: greenlets::GreenletTypes,
 }
 
 impl<'r, 'core> References<'r, 'core> {
     /// A reader over `runtime`.
     pub fn new(runtime: &'r Runtime<'core>) -> Self {
-        Self { runtime, code: CodeCache::default() }
+        Self { runtime, code: CodeCache::default(), greenlets: greenlets::GreenletTypes::default() }
     }
 
     /// Calls `each` with every reference that the instance of `info` at `object` holds.
@@ -114,6 +117,9 @@ impl<'r, 'core> References<'r, 'core> {
                 Ok(containers::type_object(self.runtime, object, each)?)
             }
             WalkKind::Machine => {
+                if let Some(layout) = self.greenlets.layout(self.runtime, info) {
+                    return self.greenlet(info, &layout, object, each);
+                }
                 native::follow(self.runtime, &mut self.code, info, object, each)?;
                 if info.is_metatype() {
                     // What types own besides, the machine code passes over.
@@ -135,6 +141,24 @@ impl<'r, 'core> References<'r, 'core> {
                 Err(Gap::Opaque)
             }
         }
+    }
+
+    /// What the traversal of a greenlet visits, and what its frames own besides.
+    fn greenlet(
+        &mut self,
+        info: &TypeInfo,
+        layout: &GreenletLayout,
+        object: Address,
+        each: &mut impl FnMut(Referent),
+    ) -> Result<(), Gap> {
+        let mut visited = Vec::new();
+        let mut note = |referent: Referent| {
+            visited.push(referent.target);
+            each(referent);
+        };
+        native::follow(self.runtime, &mut self.code, info, object, &mut note)?;
+        let is_visited = |target| visited.contains(&target);
+        Ok(greenlets::frames(self.runtime, layout, object, is_visited, each)?)
     }
 
     /// What `subtype_traverse` visits itself: slots, attributes, the class.
