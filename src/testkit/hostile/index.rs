@@ -56,7 +56,9 @@ fn asked(victim: &Victim, index: &Index, seed: u64) -> Result<(), Damaged> {
     let holders = index.holders(&counted)?;
     let retention = index.retention(&counted)?;
     index.retained_types()?;
-    (index.census_figures()?, index.totals(&runtime)?, index.reference_figures()?);
+    index.census_figures()?;
+    index.totals(&runtime)?;
+    index.reference_figures()?;
     commands::kept(
         &victim.inputs,
         &Kept { heap, garbage: &garbage, roots: &roots, holders: &holders, retention: &retention },
