@@ -25,7 +25,7 @@ pub enum GreenletState {
     Suspended,
     /// It is the current one of its thread.
     Running,
-    /// Its function has returned or raised.
+    /// Its function has returned or raised, or its thread has ended and nothing is left of its frames.
     Finished,
     /// It was suspended when its thread ended, so that nothing can switch to it any more.
     Stranded,
@@ -140,10 +140,12 @@ impl Greenlet {
         let main = if is_main { Some(object) } else { member(layout.main_greenlet) };
         let thread_of = |main| at(word, layout.implementation_of(word, main)?, layout.thread_state);
         let ended = main.and_then(thread_of) == Some(0);
+        // PyGreenlet.cpp, `green_getdead`: with its thread a greenlet ends, though its frames may be left.
         let state = match (stop != 0, start != 0, top_frame) {
+            (true, true, Some(_)) if ended => GreenletState::Stranded,
+            _ if ended => GreenletState::Finished,
             (false, ..) => GreenletState::NotStarted,
             (true, false, _) => GreenletState::Finished,
-            (true, true, _) if ended => GreenletState::Stranded,
             (true, true, None) => GreenletState::Running,
             (true, true, Some(_)) => GreenletState::Suspended,
         };
@@ -260,6 +262,10 @@ mod tests {
         let mut memory = process(&[START, STOP, FRAME]);
         memory.insert(MAIN + INSIDE + place("_thread_state").expect("a member"), 0);
         assert_eq!(told(&memory, OTHER).map(|greenlet| greenlet.state), Some(GreenletState::Stranded));
+        // What was left of it may have been cleared since.
+        memory.insert(OTHER + INSIDE + place("python_state._top_frame").expect("a member"), 0);
+        memory.insert(OTHER + INSIDE + place("stack_state.stack_stop").expect("a member"), 0);
+        assert_eq!(told(&memory, OTHER).map(|greenlet| greenlet.state), Some(GreenletState::Finished));
     }
 
     #[test]

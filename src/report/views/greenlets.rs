@@ -78,7 +78,7 @@ impl GreenletsReport {
             (self.not_started, "not started"),
             (self.finished, "finished"),
             (self.stranded, "stranded by a thread that has ended"),
-            (self.unknown, "of which that is not known"),
+            (self.unknown, "in a state that is not known"),
         ];
         let known = counts.iter().filter(|(count, _)| *count > 0);
         known
@@ -130,7 +130,9 @@ impl Report for GreenletsReport {
         hidden(page, self.greenlets_total, self.greenlets.len());
         if self.unknown > 0 {
             page.gap();
-            page.note("how far greenlets are, and where, only debug information of the module greenlet tells (its wheels have it)");
+            page.note(
+                "how far greenlets are, where, and what their frames keep only debug information of the module greenlet tells (its wheels have it)",
+            );
         }
         end(page, core, coverage, self.greenlets.first().map(|row| &row.object));
     }
