@@ -34,13 +34,21 @@ pub struct MemberNames(Mutex<FxHashMap<Address, FxHashMap<u32, Box<str>>>>);
 /// (`od_state.root`). `None` where no debug information tells.
 pub fn member_name(runtime: &Runtime<'_>, info: &TypeInfo, offset: u32) -> Option<String> {
     let mut cache = runtime.member_names.0.lock().unwrap_or_else(PoisonError::into_inner);
-    // The first type with room for the member has declared it.
     let mut holders = bases(runtime, info.address);
     holders.retain(|&(_, size)| size > offset);
-    holders.iter().rev().find_map(|&(type_, size)| {
+    let mut found: Option<String> = None;
+    for (type_, size) in holders {
         let names = cache.entry(type_).or_insert_with(|| names_of(runtime, type_, size));
-        names.get(&offset).map(|name| name.as_ref().to_owned())
-    })
+        let Some(name) = names.get(&offset) else { continue };
+        // A struct that holds its base's has a path here, and the base a name. But a struct may as well have members of its own
+        // where its base has others (`buffered` and `iobase`, Modules/_io): a name is final.
+        let is_name = !name.contains('.');
+        found = Some(name.as_ref().to_owned());
+        if is_name {
+            break;
+        }
+    }
+    found
 }
 
 /// Offset in bytes of the member `name` of the C struct behind instances of `info`; `None` where no debug information has it.

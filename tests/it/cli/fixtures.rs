@@ -50,6 +50,19 @@ fn an_executable_of_another_build_is_refused_by_name() {
     assert_eq!(output.status.code(), Some(2), "{message}");
 }
 
+/// `buffered` has the file where `iobase`, the struct of its base, has the attributes (Modules/_io).
+#[test]
+fn a_member_is_named_by_the_struct_that_an_instance_is() {
+    for cell in ["3.8.18-bare", "3.12.1-service", "3.15.0rc1t-bare"] {
+        let core = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/cores").join(cell).join("core.zst");
+        let output = exuvia(&[&"referents", &core, &"sys.modules['sys'].stdin.buffer", &"--json"]);
+        let document: Value = serde_json::from_slice(&output.stdout).expect("a document");
+        let counts = document["result"]["counts"].as_array().expect("references by type and label");
+        let file = counts.iter().find(|count| count["type_name"] == "_io.FileIO");
+        assert_eq!(file.map(|file| &file["label"]), Some(&Value::from(".raw")), "{cell}: {counts:#?}");
+    }
+}
+
 #[test]
 fn every_command_answers_with_the_document_that_is_described() {
     let cores = cores();
