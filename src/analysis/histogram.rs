@@ -89,7 +89,7 @@ pub fn histogram(objects: &ObjectTable, types: usize, selection: &Selection<'_>)
             type_id: TypeId(index as u32),
             objects,
             bytes,
-            shallow: bytes.saturating_add(besides),
+            shallow: bytes.saturating_add_signed(besides),
         })
         .collect();
     Histogram::of(types)
@@ -130,7 +130,7 @@ impl Histogram {
 struct Sums {
     objects: u64,
     bytes: u64,
-    besides: u64,
+    besides: i64,
 }
 
 fn add(mut left: Vec<Sums>, right: Vec<Sums>) -> Vec<Sums> {

@@ -1,5 +1,6 @@
-//! Memory that an object alone owns and `sys.getsizeof()` does not count: the array of an instance's attributes (3.11 and
-//! later), anonymous memory behind an `mmap`, the text of a `StringIO`, the buffer of a ctypes array, the ring of a queue.
+//! By how much what an object alone owns differs from `sys.getsizeof()`. More: the array of an instance's attributes (3.11 and
+//! later), anonymous memory behind an `mmap`, the text of a `StringIO`, the buffer of a ctypes array, the ring of a queue. Less:
+//! another object that it counts as its own, the `bytes` of a `BytesIO`.
 //!
 //! Knows what interpreters and their modules allocate besides; refuses to count what libraries allocate whose structs have
 //! no debug information (compressors, databases, TLS), and what other objects can share. What is not known counts as
@@ -22,6 +23,8 @@ pub struct Beside {
     attributes: AttributeArray,
     /// What the struct of a C module refers to.
     native: Option<ModuleSize>,
+    /// `__sizeof__`, where it counts other objects.
+    size: Option<Box<ModuleSize>>,
 }
 
 /// The attributes of an instance that are in no dict.
@@ -43,17 +46,22 @@ enum AttributeArray {
 impl Beside {
     /// Whether it tells of attributes alone, and of nothing that the struct of a C module refers to.
     pub fn is_attributes_only(&self) -> bool {
-        self.native.is_none()
+        self.native.is_none() && self.size.is_none()
     }
 
     /// Looks at the type of `info`.
     pub fn of(runtime: &Runtime<'_>, info: &TypeInfo) -> Self {
-        Self { attributes: AttributeArray::of(runtime, info), native: native(runtime, info) }
+        let size = match info.size_rule {
+            SizeRule::Module(number) => runtime.types.module_size(number),
+            _ => None,
+        };
+        let size = size.filter(|size| size.counts_objects()).cloned().map(Box::new);
+        Self { attributes: AttributeArray::of(runtime, info), native: native(runtime, info), size }
     }
 
-    /// Whether `sys.getsizeof()` counts all that is known.
+    /// Whether `sys.getsizeof()` counts all that is known, and nothing else.
     pub fn is_nothing(&self) -> bool {
-        self.attributes == AttributeArray::None && self.native.is_none()
+        self.attributes == AttributeArray::None && self.native.is_none() && self.size.is_none()
     }
 
     /// What most instances own besides, in bytes, where that is the same for many: the array that new ones get.
@@ -69,11 +77,14 @@ impl Beside {
         }
     }
 
-    /// Bytes that the instance of `info` at `object` owns besides; 0 for what cannot be read.
-    pub fn bytes(&self, runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> u64 {
+    /// Bytes that the instance of `info` at `object` owns besides, negative where `sys.getsizeof()` counts other objects; 0 for what
+    /// cannot be read.
+    pub fn bytes(&self, runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> i64 {
         let attributes = self.attributes.bytes(runtime, info, object).unwrap_or(0);
         let native = self.native.as_ref().map_or(0, |native| native.sum(runtime, object).unwrap_or(0));
-        attributes.saturating_add(native)
+        let elsewhere = self.size.as_ref().map_or(0, |size| size.of_objects(runtime, object).unwrap_or(0));
+        let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        signed(attributes.saturating_add(native)).saturating_sub(signed(elsewhere))
     }
 }
 

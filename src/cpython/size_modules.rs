@@ -338,14 +338,36 @@ impl ModuleSize {
         (!terms.is_empty()).then_some(Self { base: formula.base, terms, answers: Vec::new() })
     }
 
+    /// Whether it counts objects that are objects on their own.
+    pub fn counts_objects(&self) -> bool {
+        self.terms.iter().any(|(_, amount)| matches!(amount, Object(_)))
+    }
+
+    /// How much of [`Self::sum`] is objects that are objects on their own, in bytes.
+    ///
+    /// # Errors
+    /// A member that the formula reads is not there.
+    pub fn of_objects(&self, runtime: &Runtime<'_>, object: Address) -> Result<u64, ReadError> {
+        self.sum_of(runtime, object, |amount| matches!(amount, Object(_)))
+    }
+
     /// What the terms add to the base for the object at `object`, in bytes.
     ///
     /// # Errors
     /// A member that the formula reads is not there.
     pub fn sum(&self, runtime: &Runtime<'_>, object: Address) -> Result<u64, ReadError> {
+        self.sum_of(runtime, object, |_| true)
+    }
+
+    fn sum_of(
+        &self,
+        runtime: &Runtime<'_>,
+        object: Address,
+        is_asked: impl Fn(&Amount<Place, u64>) -> bool,
+    ) -> Result<u64, ReadError> {
         let mut sum = 0u64;
         for (when, amount) in &self.terms {
-            if when.holds(runtime, object)? {
+            if is_asked(amount) && when.holds(runtime, object)? {
                 sum = sum.wrapping_add(amount.bytes(runtime, object)?);
             }
         }

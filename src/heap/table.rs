@@ -108,8 +108,8 @@ pub enum Owned {
     Nothing,
     /// As many bytes as most instances of its type.
     Usual,
-    /// So many bytes.
-    Other(u64),
+    /// So many bytes; negative where `sys.getsizeof()` counts other objects.
+    Other(i64),
 }
 
 /// One object, before it has a number.
@@ -137,7 +137,7 @@ pub struct Columns {
     large: Vec<(Address, u64)>,
     /// Rows of objects that own what their type does not tell, ascending, and how many bytes.
     owning: Vec<u32>,
-    owned: Vec<u64>,
+    owned: Vec<i64>,
 }
 
 impl Columns {
@@ -212,8 +212,8 @@ pub struct Measured {
     pub type_id: TypeId,
     /// `sys.getsizeof()`, in bytes.
     pub size: u64,
-    /// What it owns besides.
-    pub besides: u64,
+    /// As of [`ObjectTable::besides`].
+    pub besides: i64,
     /// Its flags.
     pub flags: ObjectFlags,
 }
@@ -222,7 +222,7 @@ impl Measured {
     /// As of [`ObjectTable::shallow`].
     #[inline]
     pub fn shallow(self) -> u64 {
-        self.size.saturating_add(self.besides)
+        self.size.saturating_add_signed(self.besides)
     }
 }
 
@@ -248,7 +248,7 @@ impl Rows<'_> {
             size: if size == u32::MAX { self.table.size(id) } else { u64::from(size) },
             besides: match flags.0 & (OWNS_USUAL | OWNS_OTHER) {
                 0 => 0,
-                OWNS_USUAL => self.usual.get(type_id.0 as usize).copied().unwrap_or(0),
+                OWNS_USUAL => self.usual.get(type_id.0 as usize).copied().unwrap_or(0).cast_signed(),
                 _ => self.table.owned_by(id),
             },
             flags,
@@ -269,7 +269,7 @@ pub struct ObjectTable {
     usual: Column<u64>,
     /// Objects that own something else, ascending, and how many bytes.
     owning: Column<u32>,
-    owned: Column<u64>,
+    owned: Column<i64>,
     index: ObjectIndex,
 }
 
@@ -376,17 +376,18 @@ impl ObjectTable {
         }
     }
 
-    /// What an object alone owns that `sys.getsizeof()` does not count, in bytes, as far as it is known.
+    /// What an object alone owns that `sys.getsizeof()` does not count, in bytes, as far as it is known; negative where that counts
+    /// other objects.
     #[inline]
-    pub fn besides(&self, id: ObjectId) -> u64 {
+    pub fn besides(&self, id: ObjectId) -> i64 {
         match self.flags[id.0 as usize].0 & (OWNS_USUAL | OWNS_OTHER) {
             0 => 0,
-            OWNS_USUAL => self.usual.get(self.type_id(id).0 as usize).copied().unwrap_or(0),
+            OWNS_USUAL => self.usual.get(self.type_id(id).0 as usize).copied().unwrap_or(0).cast_signed(),
             _ => self.owned_by(id),
         }
     }
 
-    fn owned_by(&self, id: ObjectId) -> u64 {
+    fn owned_by(&self, id: ObjectId) -> i64 {
         let place = self.owning.binary_search(&id.0).ok();
         place.and_then(|place| self.owned.get(place)).copied().unwrap_or(0)
     }
@@ -394,7 +395,7 @@ impl ObjectTable {
     /// Shallow size of an object, in bytes: `sys.getsizeof()` and what it owns besides. What freeing it gives back.
     #[inline]
     pub fn shallow(&self, id: ObjectId) -> u64 {
-        self.size(id).saturating_add(self.besides(id))
+        self.size(id).saturating_add_signed(self.besides(id))
     }
 
     /// Flags of an object.

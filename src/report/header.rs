@@ -50,7 +50,7 @@ impl ObjectHeader {
             type_name: type_name(runtime.types.of(type_address)),
             type_address: Hex(type_address),
             size,
-            shallow_size: size.map(|size| size.saturating_add(beside(runtime, address))),
+            shallow_size: size.map(|size| size.saturating_add_signed(beside(runtime, address))),
             refcount: (!immortal).then_some(count),
             immortal,
             generation: generation.map_or("untracked", Generation::name),
@@ -74,8 +74,8 @@ impl ObjectHeader {
     }
 }
 
-/// What the object at `address` owns besides its size.
-fn beside(runtime: &Runtime<'_>, address: Address) -> u64 {
+/// What the object at `address` owns besides its size; negative where that counts other objects.
+fn beside(runtime: &Runtime<'_>, address: Address) -> i64 {
     let type_ = runtime.space.field(address, runtime.layouts.object.type_).unwrap_or(0);
     let bytes = |info| Beside::of(runtime, info).bytes(runtime, info, address);
     runtime.types.of(type_).map_or(0, bytes)

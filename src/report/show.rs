@@ -209,11 +209,11 @@ impl Report for ShowReport {
         page.pair("Type", &format!("{} at {}", header.type_name, header.type_address));
         page.pair("Size", &header.size.map_or("unknown".to_owned(), number::bytes_exactly));
         if let Some(shallow) = header.shallow_size.filter(|_| header.shallow_size != header.size) {
-            let text = number::bytes_exactly(shallow);
-            page.pair(
-                "Shallow size",
-                &format!("{text}, with what it alone owns and sys.getsizeof() does not count"),
-            );
+            let why = match header.size.is_some_and(|size| shallow < size) {
+                true => "without the object that sys.getsizeof() counts as part of it",
+                false => "with what it alone owns and sys.getsizeof() does not count",
+            };
+            page.pair("Shallow size", &format!("{}, {why}", number::bytes_exactly(shallow)));
         }
         page.pair("Refcount", &header.refcount_text());
         page.pair(

@@ -22,7 +22,7 @@ pub fn prove(core: &Path, options: &SearchOptions) -> Result<(), String> {
     let mut runtime = Runtime::open(&inputs, None).map_err(|error| error.to_string())?;
     let census = census(&mut runtime).map_err(|error| error.to_string())?;
     let blocks = Blocks::read(&runtime)?;
-    let (mut compared, mut sum) = (0u64, 0u64);
+    let (mut compared, mut sum) = (0u64, 0i64);
     for id in census.objects.ids() {
         let (object, info) = (census.objects.address(id), runtime.types.get(census.objects.type_id(id)));
         let beside = Beside::of(&runtime, info);
@@ -36,7 +36,7 @@ pub fn prove(core: &Path, options: &SearchOptions) -> Result<(), String> {
         }
         sum += bytes;
         // What C modules refer to lies in blocks of its own, of which nothing tells the size.
-        if bytes > 0
+        if let Ok(bytes @ 1..) = u64::try_from(bytes)
             && beside.is_attributes_only()
             && let Some((start, least, slack)) = block_of(&runtime, info, object, bytes)
             && let Some(size) = blocks.starting_at(start)
@@ -49,7 +49,7 @@ pub fn prove(core: &Path, options: &SearchOptions) -> Result<(), String> {
         }
     }
     let counted = histogram(&census.objects, runtime.types.len(), &Selection::default());
-    let types = counted.shallow - counted.bytes;
+    let types = counted.shallow.cast_signed() - counted.bytes.cast_signed();
     let has_arrays = runtime.layouts.dict_values.size > 0;
     match types == sum && (compared > 0 || !has_arrays || blocks.by_start.is_empty()) {
         true => Ok(()),

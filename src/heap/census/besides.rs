@@ -45,8 +45,8 @@ impl Besides {
         match self.rules.get(type_id.0 as usize) {
             Some(Some(rule)) => match rule.beside.bytes(runtime, info, object) {
                 0 => Owned::Nothing,
-                bytes if bytes == rule.usual => Owned::Usual,
-                bytes if bytes <= runtime.described_bytes => Owned::Other(bytes),
+                bytes if u64::try_from(bytes) == Ok(rule.usual) => Owned::Usual,
+                bytes if bytes.unsigned_abs() <= runtime.described_bytes => Owned::Other(bytes),
                 _ => Owned::Nothing,
             },
             _ => Owned::Nothing,
