@@ -21,7 +21,7 @@ const MAX_EXAMPLES: usize = 12;
 /// takes its dummies out of the threads' dicts (Modules/_threadmodule.c, up to 3.12); a profiler has the names in its tree
 /// (Modules/_lsprof.c); up to 3.8 the data of an abstract class (Modules/_abc.c) and the memo of a pickler
 /// (Modules/_pickle.c) are not shown. A callback of `_threading_local` (Lib/_threading_local.py, `local_deleted`) takes a weak
-/// reference out of the threads' dicts.
+/// reference out of the threads' dicts, and with it what its own callback has.
 const UNSHOWN: [(&str, &[&str]); 6] = [
     (
         "_thread._local",
@@ -30,7 +30,10 @@ const UNSHOWN: [(&str, &[&str]); 6] = [
     ("_lsprof.Profiler", &["str"]),
     ("_abc_data", &["set", "weakref", "builtin_function_or_method"]),
     ("_pickle.Pickler", &["list", "dict"]),
-    ("_threading_local._localimpl", &["weakref", "weakref.ReferenceType"]),
+    (
+        "_threading_local._localimpl",
+        &["weakref", "weakref.ReferenceType", "function", "cell", "tuple", "int"],
+    ),
     ("_testcapi.ContainerNoGC", &["list"]),
 ];
 
@@ -77,8 +80,9 @@ pub fn prove(core: &Path, oracle: &Oracle, options: &SearchOptions, origin: &Ori
                 ours.extend(theirs.iter().copied().filter(|&id| {
                     heap.objects.find(id).is_some_and(|id| unshown.contains(&heap.type_name(id)))
                 }));
-                // A name that only the type cache holds goes when another one takes its place (Objects/typeobject.c).
-                let only_in_c = |id: ObjectId| matches!(roots.origin(id.0), Some(Root::HeldByC(1)));
+                // A name that only the type cache holds, in one entry or more, goes when others take its place
+                // (Objects/typeobject.c).
+                let only_in_c = |id: ObjectId| matches!(roots.origin(id.0), Some(Root::HeldByC(_)));
                 ours.extend(theirs.iter().copied().filter(|&id| {
                     heap.objects.find(id).is_some_and(|id| heap.type_name(id) == "str" && only_in_c(id))
                 }));
