@@ -73,6 +73,9 @@ pub fn prove(core: &Path, oracle: &Oracle, options: &SearchOptions, origin: &Ori
             all.filter(|address| known.contains(address)).collect()
         };
         let unshown = unshown(heap, &found);
+        let edges =
+            found.freed.iter().chain(garbage.unreachable.iter()).flat_map(|node| heap.graph.forward.of(node));
+        let held = NodeSet::from_nodes(heap.objects.len(), edges.map(|edge| edge.target()));
         let keys = names(heap, &cut);
         let differ =
             |what: &str, mut ours: BTreeSet<u64>, theirs: &[u64]| {
@@ -80,11 +83,13 @@ pub fn prove(core: &Path, oracle: &Oracle, options: &SearchOptions, origin: &Ori
                 ours.extend(theirs.iter().copied().filter(|&id| {
                     heap.objects.find(id).is_some_and(|id| unshown.contains(&heap.type_name(id)))
                 }));
-                // A name that only the type cache holds, in one entry or more, goes when others take its place
+                // A name that only the type cache holds, or holds besides what is freed or garbage, goes when another takes its place
                 // (Objects/typeobject.c).
                 let only_in_c = |id: ObjectId| matches!(roots.origin(id.0), Some(Root::HeldByC(_)));
                 ours.extend(theirs.iter().copied().filter(|&id| {
-                    heap.objects.find(id).is_some_and(|id| heap.type_name(id) == "str" && only_in_c(id))
+                    heap.objects.find(id).is_some_and(|id| {
+                        heap.type_name(id) == "str" && (only_in_c(id) || held.contains(id.0))
+                    })
                 }));
                 // Deleting an attribute may leave its name in the type cache.
                 ours.retain(|id| theirs.contains(id) || !keys.contains(id));
