@@ -127,7 +127,7 @@ fn namespaces(heap: Heap<'_, '_>, retention: &Retention, among: &NodeSet) -> Nod
         // What containers hold are no namespaces, and to look through a large one for each item would take long.
         kind(dict) == WalkKind::Dict
             && !matches!(kind(owner), WalkKind::Dict | WalkKind::List | WalkKind::Tuple | WalkKind::Set)
-            && labels.best(owner, dict).is_some_and(|(_, slot)| leads_to_namespace(slot))
+            && labels.is_namespace(owner, dict)
     };
     NodeSet::from_nodes(among.capacity(), among.iter().filter(|&node| is_namespace(node)))
 }

@@ -221,6 +221,11 @@ impl<'h, 'core> Labels<'h, 'core> {
         });
         best
     }
+
+    /// Whether `target` is the namespace of `source`, its `__dict__`.
+    pub fn is_namespace(&mut self, source: ObjectId, target: ObjectId) -> bool {
+        self.best(source, target).is_some_and(|(_, slot)| leads_to_namespace(slot))
+    }
 }
 
 /// Orders labels: references that keep alive first, and names before keys and memory.

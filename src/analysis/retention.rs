@@ -1,7 +1,7 @@
 //! What every live object keeps alive alone.
 //!
-//! Knows dominance from all roots, and shallow sizes, which are what freeing gives back; refuses to say why something is held and whether it should be. Garbage is in
-//! no root's reach, hence in no answer of this file: it keeps nothing alive.
+//! Knows dominance from all roots, and shallow sizes, which are what freeing gives back; refuses to say why something is
+//! held and whether it should be. Garbage is in no root's reach, hence in no answer of this file: it keeps nothing alive.
 
 use super::{Collection, Heap, Roots, keeps_alive};
 use crate::columns::{Column, ColumnFile, ColumnWriter, Damaged};

@@ -1,6 +1,6 @@
-//! By how much what an object alone owns differs from `sys.getsizeof()`. More: the array of an instance's attributes (3.11 and
-//! later), anonymous memory behind an `mmap`, the text of a `StringIO`, the buffer of a ctypes array, the ring of a queue. Less:
-//! another object that it counts as its own, the `bytes` of a `BytesIO`.
+//! By how much what an object alone owns differs from `sys.getsizeof()`. More: the array of an instance's attributes
+//! (3.11 and later), anonymous memory behind an `mmap`, the text of a `StringIO`, the buffer of a ctypes array, the ring
+//! of a queue. Less: another object that it counts as its own, the `bytes` of a `BytesIO`.
 //!
 //! Knows what interpreters and their modules allocate besides; refuses to count what libraries allocate whose structs have
 //! no debug information (compressors, databases, TLS), and what other objects can share. What is not known counts as
@@ -65,8 +65,8 @@ impl Beside {
     }
 
     /// What most instances own besides, in bytes, where that is the same for many: the array that new ones get.
-    pub fn usual(&self, runtime: &Runtime<'_>) -> u64 {
-        match self.attributes {
+    pub fn usual(&self, runtime: &Runtime<'_>) -> i64 {
+        signed(match self.attributes {
             AttributeArray::None => 0,
             AttributeArray::Inline { words, more } => inline_bytes(runtime, words.saturating_add(more)),
             // `new_values`, see `separate`.
@@ -74,7 +74,7 @@ impl Beside {
                 let prefix = words.saturating_add(2).checked_next_multiple_of(8).unwrap_or(0);
                 words.saturating_mul(8).saturating_add(prefix)
             }
-        }
+        })
     }
 
     /// Bytes that the instance of `info` at `object` owns besides, negative where `sys.getsizeof()` counts other objects; 0 for what
@@ -83,9 +83,13 @@ impl Beside {
         let attributes = self.attributes.bytes(runtime, info, object).unwrap_or(0);
         let native = self.native.as_ref().map_or(0, |native| native.sum(runtime, object).unwrap_or(0));
         let elsewhere = self.size.as_ref().map_or(0, |size| size.of_objects(runtime, object).unwrap_or(0));
-        let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         signed(attributes.saturating_add(native)).saturating_sub(signed(elsewhere))
     }
+}
+
+/// `bytes` as a difference.
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 impl AttributeArray {

@@ -233,7 +233,7 @@ pub struct Rows<'t> {
     types: &'t [TypeId],
     sizes: &'t [u32],
     flags: &'t [ObjectFlags],
-    usual: &'t [u64],
+    usual: &'t [i64],
 }
 
 impl Rows<'_> {
@@ -248,7 +248,7 @@ impl Rows<'_> {
             size: if size == u32::MAX { self.table.size(id) } else { u64::from(size) },
             besides: match flags.0 & (OWNS_USUAL | OWNS_OTHER) {
                 0 => 0,
-                OWNS_USUAL => self.usual.get(type_id.0 as usize).copied().unwrap_or(0).cast_signed(),
+                OWNS_USUAL => self.usual.get(type_id.0 as usize).copied().unwrap_or(0),
                 _ => self.table.owned_by(id),
             },
             flags,
@@ -266,7 +266,7 @@ pub struct ObjectTable {
     flags: Column<ObjectFlags>,
     large: FxHashMap<Address, u64>,
     /// By type: what instances usually own besides.
-    usual: Column<u64>,
+    usual: Column<i64>,
     /// Objects that own something else, ascending, and how many bytes.
     owning: Column<u32>,
     owned: Column<i64>,
@@ -275,7 +275,7 @@ pub struct ObjectTable {
 
 impl ObjectTable {
     /// Numbers the objects of `columns`, which are in order of address. `usual` says by type what `Owned::Usual` is.
-    pub fn new(columns: Columns, usual: Vec<u64>) -> Self {
+    pub fn new(columns: Columns, usual: Vec<i64>) -> Self {
         let index = ObjectIndex::new(&columns.addresses);
         Self {
             addresses: columns.addresses.into(),
@@ -380,11 +380,7 @@ impl ObjectTable {
     /// other objects.
     #[inline]
     pub fn besides(&self, id: ObjectId) -> i64 {
-        match self.flags[id.0 as usize].0 & (OWNS_USUAL | OWNS_OTHER) {
-            0 => 0,
-            OWNS_USUAL => self.usual.get(self.type_id(id).0 as usize).copied().unwrap_or(0).cast_signed(),
-            _ => self.owned_by(id),
-        }
+        self.rows().get(id).map_or(0, |object| object.besides)
     }
 
     fn owned_by(&self, id: ObjectId) -> i64 {
@@ -395,7 +391,7 @@ impl ObjectTable {
     /// Shallow size of an object, in bytes: `sys.getsizeof()` and what it owns besides. What freeing it gives back.
     #[inline]
     pub fn shallow(&self, id: ObjectId) -> u64 {
-        self.size(id).saturating_add_signed(self.besides(id))
+        self.rows().get(id).map_or(0, Measured::shallow)
     }
 
     /// Flags of an object.

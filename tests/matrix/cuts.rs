@@ -83,8 +83,8 @@ pub fn prove(core: &Path, oracle: &Oracle, options: &SearchOptions, origin: &Ori
                 ours.extend(theirs.iter().copied().filter(|&id| {
                     heap.objects.find(id).is_some_and(|id| unshown.contains(&heap.type_name(id)))
                 }));
-                // A name that only the type cache holds, or holds besides what is freed or garbage, goes when another takes its place
-                // (Objects/typeobject.c).
+                // A name that only the type cache holds, or holds besides what is freed or garbage, goes when another
+                // takes its place (Objects/typeobject.c).
                 let only_in_c = |id: ObjectId| matches!(roots.origin(id.0), Some(Root::HeldByC(_)));
                 ours.extend(theirs.iter().copied().filter(|&id| {
                     heap.objects.find(id).is_some_and(|id| {

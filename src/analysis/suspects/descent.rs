@@ -3,7 +3,9 @@
 //! Knows dominance and labels; refuses to judge what is found there, which the rules do. A cache in a closure, a list in a
 //! dict of topics, a handler's buffer: the name is of what holds it, and all that can be said of that is that it is large.
 
+use super::structure::is_code;
 use super::{Suspect, SuspectKind};
+use crate::analysis::labels::Labels;
 use crate::analysis::python_path::PathWriter;
 use crate::analysis::share::share;
 use crate::analysis::{Heap, Retention, keeps_alive};
@@ -128,15 +130,10 @@ impl<'w, 'h, 'core> Ways<'w, 'h, 'core> {
 
     /// Parts of other objects that are no answer themselves: an instance's attributes, code, classes.
     fn is_inner(&self, node: u32) -> bool {
-        let kind = self.heap.id(node).map(|id| self.heap.type_of(id).walk.kind);
-        match kind {
-            None | Some(WalkKind::Type | WalkKind::Module | WalkKind::Code) => true,
-            Some(WalkKind::Dict) => self.is_attributes(node),
-            _ => false,
-        }
+        is_code(self.heap, node) || self.is_attributes(node)
     }
 
-    /// Whether a dict has the attributes of the object above.
+    /// Whether an object is the dict with the attributes of the one above.
     fn is_attributes(&self, node: u32) -> bool {
         let heap = self.heap;
         let (Some(above), Some(id)) =
@@ -144,8 +141,7 @@ impl<'w, 'h, 'core> Ways<'w, 'h, 'core> {
         else {
             return false;
         };
-        let mut labels = crate::analysis::labels::Labels::new(heap);
-        labels.best(above, id).is_some_and(|(_, slot)| crate::analysis::labels::leads_to_namespace(slot))
+        heap.type_of(id).walk.kind == WalkKind::Dict && Labels::new(heap).is_namespace(above, id)
     }
 
     /// Nodes from `from` to `to`, which it dominates, the last included; `None` where the way is not found soon.
@@ -194,11 +190,7 @@ fn reached(heap: Heap<'_, '_>, owner: u32, points: &FxHashMap<u32, u64>) -> u64 
     while let Some(node) = pending.pop_front() {
         for edge in heap.graph.forward.of(node).iter().filter(|edge| keeps_alive(edge.kind())) {
             let target = edge.target();
-            let is_barrier = || {
-                let kind = heap.id(target).map(|id| heap.type_of(id).walk.kind);
-                matches!(kind, None | Some(WalkKind::Type | WalkKind::Module | WalkKind::Code))
-            };
-            if seen.len() >= MAX_REACHED || seen.contains(&target) || is_barrier() {
+            if seen.len() >= MAX_REACHED || seen.contains(&target) || is_code(heap, target) {
                 continue;
             }
             seen.insert(target);

@@ -5,7 +5,7 @@
 use super::finding::{Evidence, Remedy, Suspect, SuspectKind};
 use super::{Suspects, rules};
 use crate::analysis::share::share;
-use crate::analysis::{Heap, Retention, Roots};
+use crate::analysis::{Heap, Retention, Roots, python_name};
 use crate::cpython::TypeId;
 use std::collections::BTreeMap;
 
@@ -41,7 +41,7 @@ pub fn held_by_c(
     let found = totals.into_iter().filter(|(_, total)| is_enough(total));
     found
         .map(|(type_id, total)| {
-            let type_name = crate::analysis::python_name(&heap.runtime.types.get(type_id).name).to_owned();
+            let type_name = python_name(&heap.runtime.types.get(type_id).name).to_owned();
             Suspect {
                 kind: SuspectKind::HeldByC,
                 path: format!("references in C to {type_name}"),

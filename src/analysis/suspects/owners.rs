@@ -39,11 +39,12 @@ pub fn retained_by_suspects(
         }
     }
     suspects.list.extend(held_by_c(heap, roots, retention, suspects));
-    let ways = Ways::new(heap, retention, &large_parts(retention, suspects));
+    let parts = large_parts(retention, suspects);
+    let ways = Ways::new(heap, retention, &parts);
     descend(heap, retention, &ways, suspects);
     nested::fold(retention, suspects);
     let structure = Structure::of(heap, roots, retention);
-    let points = accumulation_points(&structure, &ways, suspects);
+    let points = accumulation_points(&structure, &ways, &parts, suspects);
     let candidates = groups::candidates(heap, retention, suspects, &points);
     if !points.is_empty() || !candidates.is_empty() {
         let holders = Holders::search(heap, roots, None);
@@ -143,10 +144,11 @@ fn claims_of(heap: Heap<'_, '_>, retention: &Retention, points: &[u32]) -> Vec<C
     claims
 }
 
-/// Where large parts of the heap spread out and no suspect is above or below that explains most of it.
+/// Where large ones of the `parts` spread out and no suspect is above or below that explains most of it.
 fn accumulation_points(
     structure: &Structure<'_, '_, '_>,
     ways: &Ways<'_, '_, '_>,
+    parts: &[u32],
     suspects: &Suspects,
 ) -> Vec<u32> {
     let (retention, heap_bytes) = (structure.retention(), suspects.heap_bytes);
@@ -157,8 +159,7 @@ fn accumulation_points(
             && !structure.contains(node)
             && tree.idom(node).is_none_or(|above| structure.contains(above))
     };
-    let large = retention.retaining(|bytes| suspects.thresholds.other.is_reached(bytes, heap_bytes));
-    let owners: Vec<u32> = large.iter().copied().filter(is_owner).collect();
+    let owners: Vec<u32> = parts.iter().copied().filter(is_owner).collect();
     if owners.is_empty() {
         return owners;
     }

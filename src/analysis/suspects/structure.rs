@@ -71,7 +71,7 @@ pub(in crate::analysis) fn is_structure(
 }
 
 /// Whether an object is a class, a module, code, or none.
-fn is_code(heap: Heap<'_, '_>, node: u32) -> bool {
+pub(super) fn is_code(heap: Heap<'_, '_>, node: u32) -> bool {
     let kind = heap.id(node).map(|id| heap.type_of(id).walk.kind);
     matches!(kind, None | Some(WalkKind::Type | WalkKind::Module | WalkKind::Code))
 }

@@ -17,7 +17,7 @@ pub struct Besides {
 #[derive(Debug)]
 struct Rule {
     beside: Beside,
-    usual: u64,
+    usual: i64,
 }
 
 impl Besides {
@@ -45,7 +45,7 @@ impl Besides {
         match self.rules.get(type_id.0 as usize) {
             Some(Some(rule)) => match rule.beside.bytes(runtime, info, object) {
                 0 => Owned::Nothing,
-                bytes if u64::try_from(bytes) == Ok(rule.usual) => Owned::Usual,
+                bytes if bytes == rule.usual => Owned::Usual,
                 bytes if bytes.unsigned_abs() <= runtime.described_bytes => Owned::Other(bytes),
                 _ => Owned::Nothing,
             },
@@ -54,7 +54,7 @@ impl Besides {
     }
 
     /// What instances of each type usually own, in bytes; 0 of types whose instances own nothing.
-    pub fn usual(&self) -> Vec<u64> {
+    pub fn usual(&self) -> Vec<i64> {
         self.rules.iter().map(|rule| rule.as_ref().map_or(0, |rule| rule.usual)).collect()
     }
 }
