@@ -1,4 +1,4 @@
-//! A file as a byte slice. The crate's only `unsafe` is here.
+//! A file as a byte slice. The library's only `unsafe` is here.
 //!
 //! Knows mmap; refuses to know what the bytes mean. No access advice is given to the kernel: a
 //! census walks a core in address order and symbol tables are read in runs, so its own read-ahead is right.

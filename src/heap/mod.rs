@@ -6,6 +6,7 @@
 
 mod census;
 mod edges;
+mod found;
 mod index;
 mod table;
 

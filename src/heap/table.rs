@@ -1,6 +1,7 @@
 //! The columns: one row for each object, in order of address.
 
 use super::ObjectIndex;
+use super::found::{Columns, Owned};
 use crate::columns::{Column, ColumnFile, ColumnWriter, Damaged};
 use crate::corefile::Address;
 use crate::cpython::{Generation, TypeId};
@@ -92,113 +93,12 @@ impl ObjectFlags {
         Self(if yes { self.0 | OUTSIDE_POOLS } else { self.0 })
     }
 
-    fn with_owned(self, owned: Owned) -> Self {
+    /// The same with what it owns besides its size.
+    pub(super) fn with_owned(self, owned: Owned) -> Self {
         Self(match owned {
             Owned::Nothing => self.0,
             Owned::Usual => self.0 | OWNS_USUAL,
             Owned::Other(_) => self.0 | OWNS_OTHER,
-        })
-    }
-}
-
-/// What an object alone owns that `sys.getsizeof()` does not count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owned {
-    /// Nothing that is known.
-    Nothing,
-    /// As many bytes as most instances of its type.
-    Usual,
-    /// So many bytes; negative where `sys.getsizeof()` counts other objects.
-    Other(i64),
-}
-
-/// One object, before it has a number.
-#[derive(Clone, Copy, Debug)]
-pub struct Found {
-    /// Its address.
-    pub address: Address,
-    /// Its type.
-    pub type_id: TypeId,
-    /// `sys.getsizeof()`, in bytes.
-    pub size: u64,
-    /// What it owns besides.
-    pub owned: Owned,
-    /// Its flags.
-    pub flags: ObjectFlags,
-}
-
-/// A stretch of objects in order of address, as columns.
-#[derive(Clone, Debug, Default)]
-pub struct Columns {
-    addresses: Vec<Address>,
-    types: Vec<TypeId>,
-    sizes: Vec<u32>,
-    flags: Vec<ObjectFlags>,
-    large: Vec<(Address, u64)>,
-    /// Rows of objects that own what their type does not tell, ascending, and how many bytes.
-    owning: Vec<u32>,
-    owned: Vec<i64>,
-}
-
-impl Columns {
-    /// Appends an object; addresses must ascend.
-    #[inline]
-    pub fn push(&mut self, found: Found) {
-        if let Owned::Other(bytes) = found.owned {
-            self.owning.push(self.addresses.len() as u32);
-            self.owned.push(bytes);
-        }
-        self.addresses.push(found.address);
-        self.types.push(found.type_id);
-        self.flags.push(found.flags.with_owned(found.owned));
-        // u32::MAX stands for "see the overflow map".
-        match u32::try_from(found.size) {
-            Ok(size) if size != u32::MAX => self.sizes.push(size),
-            _ => {
-                self.sizes.push(u32::MAX);
-                self.large.push((found.address, found.size));
-            }
-        }
-    }
-
-    /// Appends all of `other`, which lies higher.
-    pub fn append(&mut self, mut other: Self) {
-        let before = self.addresses.len() as u32;
-        self.owning.extend(other.owning.iter().map(|row| row.wrapping_add(before)));
-        self.owned.append(&mut other.owned);
-        self.addresses.append(&mut other.addresses);
-        self.types.append(&mut other.types);
-        self.sizes.append(&mut other.sizes);
-        self.flags.append(&mut other.flags);
-        self.large.append(&mut other.large);
-    }
-
-    /// Makes room for `count` more objects.
-    pub fn reserve(&mut self, count: usize) {
-        self.addresses.reserve_exact(count);
-        self.types.reserve_exact(count);
-        self.sizes.reserve_exact(count);
-        self.flags.reserve_exact(count);
-    }
-
-    /// Objects in it.
-    pub fn len(&self) -> usize {
-        self.addresses.len()
-    }
-
-    /// The rows, in order.
-    pub fn into_rows(self) -> impl Iterator<Item = Found> {
-        let large: FxHashMap<Address, u64> = self.large.into_iter().collect();
-        let mut owned = self.owned.into_iter();
-        let columns = self.addresses.into_iter().zip(self.types).zip(self.sizes).zip(self.flags);
-        columns.map(move |(((address, type_id), size), flags)| {
-            let size = large.get(&address).copied().unwrap_or(u64::from(size));
-            let owned = match flags.0 & (OWNS_USUAL | OWNS_OTHER) {
-                0 => Owned::Nothing,
-                OWNS_USUAL => Owned::Usual,
-                _ => Owned::Other(owned.next().unwrap_or(0)),
-            };
-            Found { address, type_id, size, owned, flags }
         })
     }
 }

@@ -60,7 +60,7 @@ impl DominatorTree {
             search.go_on(&more);
         }
         let (found, pendants) = search.finish();
-        let search::Found { place: mut idom, vertex, parent, mut semi, from_later } = found;
+        let search::Found { place: mut idom, vertex, parent, mut semi, from_later, .. } = found;
         semidominators::complete(&parent, &mut semi, from_later);
         let dominators = ancestors::nearest_common(parent, &semi, ancestors::STEPS_A_NODE);
         drop(semi);

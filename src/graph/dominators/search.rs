@@ -3,6 +3,7 @@
 //! Knows in which order nodes are discovered, and of each edge at that moment what it means for semidominators; refuses
 //! to know what a dominator is. Nodes whose dominator is plain ([`Shape`]) get no number: they are noted and passed by.
 
+use rayon::prelude::*;
 use std::slice::Iter;
 
 use super::super::{Adjacency, Edge, EdgeKind, NodeSet};
@@ -23,6 +24,8 @@ pub struct Found {
     pub parent: Vec<u32>,
     /// By number: the smallest number that an edge leads from, as far as that needs no look at later nodes.
     pub semi: Vec<u32>,
+    /// Numbers given so far.
+    reached: u32,
     /// The other edges.
     pub from_later: FromLater,
 }
@@ -94,6 +97,12 @@ fn sort(first: u32, edges: &[(u32, u32)], ends: &mut Vec<usize>, sources: &mut V
     }
 }
 
+/// A column to be written by the search, which is one thread's work. All threads write it once before, as memory that is
+/// touched for the first time takes longer to get than to fill.
+fn column(length: usize) -> Vec<u32> {
+    rayon::iter::repeat_n(NONE, length).collect()
+}
+
 /// A search under way.
 pub struct Search<'g, K> {
     graph: &'g Adjacency,
@@ -119,10 +128,11 @@ impl<'g, K: Fn(EdgeKind) -> bool + Sync> Search<'g, K> {
         let shape = Shape::of(graph, roots, &keep);
         let most = 1 + nodes - shape.pendants.len();
         let mut found = Found {
-            place: vec![NONE; nodes],
-            vertex: Vec::with_capacity(most),
-            parent: Vec::with_capacity(most),
-            semi: Vec::with_capacity(most),
+            place: column(nodes),
+            vertex: column(most),
+            parent: column(most),
+            semi: column(most),
+            reached: 0,
             from_later: FromLater::default(),
         };
         found.discover(NONE, VIRTUAL_ROOT);
@@ -142,13 +152,19 @@ impl<'g, K: Fn(EdgeKind) -> bool + Sync> Search<'g, K> {
         let mut roots = roots.clone();
         roots.intersect_with(&self.unreached());
         self.roots.union_with(&roots);
+        let pendants = self.shape.pendants.len();
         self.shape.pendants.subtract(&roots);
+        self.found.make_room(pendants - self.shape.pendants.len());
         self.follow(&roots);
     }
 
     /// What has been found, its scratch given back.
     pub fn finish(self) -> (Found, NodeSet) {
-        (self.found, self.shape.pendants)
+        let mut found = self.found;
+        for column in [&mut found.vertex, &mut found.parent, &mut found.semi] {
+            column.truncate(found.reached as usize);
+        }
+        (found, self.shape.pendants)
     }
 
     fn follow(&mut self, roots: &NodeSet) {
@@ -197,11 +213,24 @@ impl<'g, K: Fn(EdgeKind) -> bool + Sync> Search<'g, K> {
 }
 
 impl Found {
+    /// Makes room for more numbers.
+    fn make_room(&mut self, more: usize) {
+        for column in [&mut self.vertex, &mut self.parent, &mut self.semi] {
+            column.resize(column.len() + more, NONE);
+        }
+    }
+
     fn discover(&mut self, node: u32, parent: u32) -> u32 {
-        let number = self.vertex.len() as u32;
-        self.vertex.push(node);
-        self.parent.push(parent);
-        self.semi.push(parent);
+        let number = self.reached;
+        let at = number as usize;
+        for (column, value) in
+            [(&mut self.vertex, node), (&mut self.parent, parent), (&mut self.semi, parent)]
+        {
+            if let Some(slot) = column.get_mut(at) {
+                *slot = value;
+            }
+        }
+        self.reached = number + 1;
         number
     }
 

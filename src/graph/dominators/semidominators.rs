@@ -2,6 +2,8 @@
 //!
 //! Knows the forest of Lengauer and Tarjan, with path compression; refuses to know the graph.
 
+use rayon::prelude::*;
+
 use super::VIRTUAL_ROOT;
 use super::search::FromLater;
 
@@ -19,7 +21,7 @@ struct Link {
 /// Nodes are processed from the last to the first. Being linked to one's parent once processed is no step of its own:
 /// a node has been processed if its number is above the one at hand.
 pub fn complete(parent: &[u32], semi: &mut [u32], from_later: FromLater) {
-    let links = parent.iter().zip(&*semi).map(|(&ancestor, &least)| Link { ancestor, least });
+    let links = parent.par_iter().zip(&*semi).map(|(&ancestor, &least)| Link { ancestor, least });
     let mut forest = Forest { links: links.collect(), way: Vec::new() };
     from_later.each_downwards(|number, sources| {
         let Some(semi) = semi.get_mut(number as usize) else { return };

@@ -5,7 +5,7 @@
 
 use crate::corefile::Address;
 use crate::cpython::{Beside, Runtime, TypeId, TypeInfo};
-use crate::heap::table::Owned;
+use crate::heap::found::Owned;
 
 /// By type: how instances are measured.
 #[derive(Debug, Default)]

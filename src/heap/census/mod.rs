@@ -13,20 +13,22 @@ mod scan;
 
 pub use gaps::{CensusFigures, CensusGaps};
 
-use super::table::Columns;
 use super::{ObjectId, ObjectTable};
 use crate::columns::{ColumnFile, ColumnWriter, Damaged};
 use crate::corefile::Address;
 use crate::cpython::{
-    AllocatorFigures, AllocatorKind, PymallocFigures, PythonError, Region, Regions, Runtime, regions,
+    AllocatorFigures, AllocatorKind, PymallocFigures, PythonError, Regions, Runtime, regions,
 };
 use besides::Besides;
 use rayon::prelude::*;
 use region_map::RegionMap;
-use rustc_hash::FxHashSet;
-use scan::{RegionScan, scan_regions};
+use rustc_hash::{FxHashMap, FxHashSet};
+use scan::{Scanned, scan_regions};
 use std::io::{self, Seek, Write};
 use std::ops::Deref;
+
+/// Entries of the collector's lists that are looked up before they are marked.
+const LISTED_AT_A_TIME: usize = 1 << 20;
 
 /// The objects, and how sure it is that these are all.
 #[derive(Debug)]
@@ -96,18 +98,15 @@ pub fn census(runtime: &mut Runtime<'_>) -> Result<Census, PythonError> {
     let regions = regions(runtime)?;
     let map = RegionMap::new(runtime, &regions.list);
     let mut besides = Besides::of(runtime);
-    let mut scans = scan_regions(runtime, &regions, &map, &besides);
-    let strangers: FxHashSet<Address> =
-        scans.iter().flat_map(|scan| scan.unknown_types.iter().copied()).collect();
-    if learn_types(runtime, strangers) {
+    let mut scanned = scan_regions(runtime, &regions, &map, &besides);
+    if learn_types(runtime, std::mem::take(&mut scanned.unknown_types)) {
         besides.learn(runtime);
-        scans = scan_regions(runtime, &regions, &map, &besides);
+        scanned = scan_regions(runtime, &regions, &map, &besides);
     }
-    let mut gaps = CensusGaps::default();
-    scans.iter().for_each(|scan| gaps.add(&scan.gaps));
-    let (figures, allocators) = allocator_figures(&regions, &scans);
-    let outside = outside::objects(runtime, &map, &scans, &mut besides, &mut gaps);
-    let mut objects = ObjectTable::new(merge(&regions.list, scans, outside), besides.usual());
+    let Scanned { mut columns, figures, mut gaps, outside, .. } = scanned;
+    let (figures, allocators) = allocator_figures(&regions, &figures);
+    columns.insert(outside::objects(runtime, &map, outside, &mut besides, &mut gaps));
+    let mut objects = ObjectTable::new(columns, besides.usual());
     mark_generations(runtime, &mut objects, &mut gaps);
     gaps.damaged_pools = figures.damaged();
     gaps.only_reachable = regions.kind == AllocatorKind::Malloc;
@@ -130,15 +129,14 @@ fn learn_types(runtime: &mut Runtime<'_>, strangers: FxHashSet<Address>) -> bool
 /// The figures of all allocators together, and of each.
 fn allocator_figures(
     regions: &Regions,
-    scans: &[RegionScan],
+    scanned: &FxHashMap<usize, AllocatorFigures>,
 ) -> (AllocatorFigures, Vec<(usize, AllocatorFigures)>) {
     let mut total = AllocatorFigures::default();
     let mut each = Vec::new();
     for &(interpreter, raw_blocks) in &regions.raw_blocks {
         let pymalloc = PymallocFigures { raw_blocks, ..PymallocFigures::default() };
         let mut figures = AllocatorFigures { pymalloc, ..AllocatorFigures::default() };
-        let own = regions.list.iter().zip(scans).filter(|(region, _)| region.interpreter == interpreter);
-        own.for_each(|(_, scan)| figures.add(&scan.figures));
+        scanned.get(&interpreter).into_iter().for_each(|scanned| figures.add(scanned));
         total.add(&figures);
         each.push((interpreter, figures));
     }
@@ -146,44 +144,20 @@ fn allocator_figures(
     (total, each)
 }
 
-/// Joins the regions' objects and those outside in order of address; a region holds no address of the others.
-fn merge(regions: &[Region], scans: Vec<RegionScan>, outside: Columns) -> Columns {
-    let total = outside.len() + scans.iter().map(|scan| scan.columns.len()).sum::<usize>();
-    let mut merged = Columns::default();
-    merged.reserve(total);
-    let mut outside = outside.into_rows().peekable();
-    for (region, scan) in regions.iter().zip(scans) {
-        while let Some(found) = outside.next_if(|found| found.address < region.address) {
-            merged.push(found);
-        }
-        if outside.peek().is_none_or(|found| found.address >= region.end) {
-            merged.append(scan.columns);
-            continue;
-        }
-        // The state of an interpreter lies in the region.
-        for row in scan.columns.into_rows() {
-            while let Some(found) = outside.next_if(|found| found.address < row.address) {
-                merged.push(found);
-            }
-            merged.push(row);
-        }
-    }
-    outside.for_each(|found| merged.push(found));
-    merged
-}
-
 /// Writes each listed object's generation into its flags. Tracked objects on no list stay *detached*.
 fn mark_generations(runtime: &Runtime<'_>, objects: &mut ObjectTable, gaps: &mut CensusGaps) {
+    let mut ids: Vec<Option<ObjectId>> = Vec::new();
     for list in &runtime.gc_lists {
-        let ids: Vec<Option<ObjectId>> =
-            list.objects.par_iter().map(|&address| objects.find(address)).collect();
-        for id in ids {
-            match id {
-                Some(id) => {
-                    let flags = objects.flags(id).with_generation(Some(list.generation));
-                    objects.set_flags(id, flags);
+        for some in list.objects.chunks(LISTED_AT_A_TIME) {
+            some.par_iter().map(|&address| objects.find(address)).collect_into_vec(&mut ids);
+            for &id in &ids {
+                match id {
+                    Some(id) => {
+                        let flags = objects.flags(id).with_generation(Some(list.generation));
+                        objects.set_flags(id, flags);
+                    }
+                    None => gaps.unknown_list_entries += 1,
                 }
-                None => gaps.unknown_list_entries += 1,
             }
         }
     }

@@ -6,29 +6,28 @@ use super::gaps::CensusGaps;
 use super::learn_types;
 use super::region_map::{Outside, RegionMap};
 use super::row::{Tracking, describe};
-use super::scan::RegionScan;
 use crate::corefile::Address;
 use crate::cpython::{ReadField, References, Runtime, chained_objects, is_type, roots, size_of};
 use crate::graph::EdgeKind;
-use crate::heap::table::{Columns, Found};
+use crate::heap::found::{Columns, Found};
 use rayon::prelude::*;
 use rustc_hash::FxHashSet;
 
-/// The objects outside the regions, in order of address. Types that turn up only here are added to the runtime's table.
+/// The objects outside the regions, in order of address. `referred` are addresses there that objects inside refer to. Types that turn up only here are added to the runtime's table.
 pub fn objects(
     runtime: &mut Runtime<'_>,
     map: &RegionMap,
-    scans: &[RegionScan],
+    referred: FxHashSet<Address>,
     besides: &mut Besides,
     gaps: &mut CensusGaps,
 ) -> Columns {
-    let seeds = seeds(runtime, map, scans);
+    let seeds = seeds(runtime, map, referred);
     close(runtime, map, seeds, besides, gaps)
 }
 
 /// Addresses outside the regions that may be objects: on the collector's lists, referred to from blocks, types, roots.
-fn seeds(runtime: &Runtime<'_>, map: &RegionMap, scans: &[RegionScan]) -> FxHashSet<Address> {
-    let mut seeds: FxHashSet<Address> = scans.iter().flat_map(|scan| scan.outside.iter().copied()).collect();
+fn seeds(runtime: &Runtime<'_>, map: &RegionMap, referred: FxHashSet<Address>) -> FxHashSet<Address> {
+    let mut seeds = referred;
     for list in &runtime.gc_lists {
         seeds.extend(list.objects.iter().copied().filter(|&object| !map.contains(object)));
     }

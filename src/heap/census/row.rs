@@ -3,7 +3,7 @@
 use crate::corefile::Address;
 use crate::cpython::{GcBits, Generation, RefCount, Runtime, TypeId, TypeInfo, word};
 use crate::heap::ObjectFlags;
-use crate::heap::table::{Found, Owned};
+use crate::heap::found::{Found, Owned};
 
 /// `_gc_prev` bit that says `tp_finalize` was called (Include/internal/pycore_gc.h, `_PyGC_PREV_MASK_FINALIZED`).
 const GC_FINALIZED: u64 = 1;

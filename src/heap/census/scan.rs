@@ -7,55 +7,77 @@ use super::region_map::{Outside, RegionMap};
 use super::row::{Tracking, describe};
 use crate::corefile::Address;
 use crate::cpython::{
-    AllocatorFigures, Area, Contents, LiveBlocks, PaddedBlock, References, Regions, Runtime, SizeRule,
-    TypeInfo, for_each_area, is_type, size_of,
+    AllocatorFigures, Area, Contents, LiveBlocks, PaddedBlock, References, Region, Regions, Runtime,
+    SizeRule, TypeInfo, for_each_area, is_type, size_of,
 };
 use crate::graph::EdgeKind;
-use crate::heap::table::{Columns, Found};
+use crate::heap::found::{Columns, Found};
 use rayon::prelude::*;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// Regions that a thread scans before what they hold is joined: few enough that their memory is used again soon, many
+/// enough that no thread waits long for the last.
+const REGIONS_A_THREAD: usize = 16;
+
+/// What the regions hold.
+#[derive(Default)]
+pub struct Scanned {
+    /// Their objects, in order of address.
+    pub columns: Columns,
+    /// What its allocator has of each interpreter's regions.
+    pub figures: FxHashMap<usize, AllocatorFigures>,
+    /// What could not be read.
+    pub gaps: CensusGaps,
+    /// Addresses outside all regions that their objects refer to.
+    pub outside: FxHashSet<Address>,
+    /// Types of their blocks that the runtime's table lacks.
+    pub unknown_types: FxHashSet<Address>,
+}
+
+impl Scanned {
+    /// Takes what a region holds, and leaves the room for the next.
+    fn add(&mut self, scan: &mut RegionScan) {
+        self.columns.append(&mut scan.columns);
+        self.figures.entry(scan.interpreter).or_default().add(&std::mem::take(&mut scan.figures));
+        self.gaps.add(&std::mem::take(&mut scan.gaps));
+        self.outside.extend(scan.outside.drain(..));
+        self.unknown_types.extend(scan.unknown_types.drain(..));
+    }
+}
 
 /// What one region holds.
 #[derive(Default)]
-pub struct RegionScan {
-    /// Its objects, in order of address.
-    pub columns: Columns,
-    /// What its allocator has of it.
-    pub figures: AllocatorFigures,
-    /// What could not be read.
-    pub gaps: CensusGaps,
-    /// Addresses outside all regions that its objects refer to.
-    pub outside: Vec<Address>,
-    /// Types of its blocks that the runtime's table lacks.
-    pub unknown_types: Vec<Address>,
+struct RegionScan {
+    interpreter: usize,
+    columns: Columns,
+    figures: AllocatorFigures,
+    gaps: CensusGaps,
+    outside: Vec<Address>,
+    unknown_types: Vec<Address>,
 }
 
-/// Scans all regions, in parallel; results in their order.
-pub fn scan_regions(
-    runtime: &Runtime<'_>,
-    regions: &Regions,
-    map: &RegionMap,
-    besides: &Besides,
-) -> Vec<RegionScan> {
+/// Scans all regions, in parallel, and joins what they hold in their order.
+pub fn scan_regions(runtime: &Runtime<'_>, regions: &Regions, map: &RegionMap, besides: &Besides) -> Scanned {
     let low = LowAddresses::of(runtime);
-    regions
-        .list
-        .par_iter()
-        .map_init(
-            || (References::new(runtime), Outside::new(map)),
-            |(references, outside), region| {
-                let mut scanner =
-                    Scanner { runtime, references, outside, besides, low, scan: RegionScan::default() };
-                let figures = match regions.padded {
-                    false => for_each_area(runtime, region, |area, live| scanner.area::<false>(area, live)),
-                    true => for_each_area(runtime, region, |area, live| scanner.area::<true>(area, live)),
-                };
-                let mut scan = scanner.scan;
-                scan.figures = figures;
-                scan.outside = outside.seen.drain().collect();
-                scan
+    let some = REGIONS_A_THREAD * rayon::current_num_threads();
+    let rooms = || std::iter::repeat_with(RegionScan::default).take(some.min(regions.list.len())).collect();
+    let (mut scanned, mut last, mut next): (_, Vec<_>, Vec<_>) = (Scanned::default(), rooms(), rooms());
+    for some in regions.list.chunks(some) {
+        let tools = || (References::new(runtime), Outside::new(map));
+        let scans = next.par_iter_mut().zip(some);
+        rayon::join(
+            || last.iter_mut().for_each(|scan| scanned.add(scan)),
+            || {
+                scans.for_each_init(tools, |(references, outside), (scan, region)| {
+                    Scanner { runtime, references, outside, besides, low, scan }
+                        .region(region, regions.padded);
+                });
             },
-        )
-        .collect()
+        );
+        std::mem::swap(&mut last, &mut next);
+    }
+    last.iter_mut().for_each(|scan| scanned.add(scan));
+    scanned
 }
 
 struct Scanner<'s, 'r, 'core, 'm> {
@@ -64,10 +86,19 @@ struct Scanner<'s, 'r, 'core, 'm> {
     outside: &'s mut Outside<'m>,
     besides: &'s Besides,
     low: LowAddresses,
-    scan: RegionScan,
+    scan: &'s mut RegionScan,
 }
 
 impl Scanner<'_, '_, '_, '_> {
+    fn region(mut self, region: &Region, padded: bool) {
+        self.scan.interpreter = region.interpreter;
+        self.scan.figures = match padded {
+            false => for_each_area(self.runtime, region, |area, live| self.area::<false>(area, live)),
+            true => for_each_area(self.runtime, region, |area, live| self.area::<true>(area, live)),
+        };
+        self.scan.outside.extend(self.outside.seen.drain());
+    }
+
     /// Takes the live blocks of an area.
     #[inline]
     fn area<const PADDED: bool>(&mut self, area: &Area<'_>, live: &LiveBlocks<'_>) {
