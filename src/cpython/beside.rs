@@ -1,16 +1,16 @@
 //! By how much what an object alone owns differs from `sys.getsizeof()`. More: the array of an instance's attributes
 //! (3.11 and later), anonymous memory behind an `mmap`, the text of a `StringIO`, the buffer of a ctypes array, the ring
-//! of a queue. Less: another object that it counts as its own, the `bytes` of a `BytesIO`.
+//! of a queue. Less: what it counts as its own and another object has, such as the `bytes` of a `BytesIO`.
 //!
 //! Knows what interpreters and their modules allocate besides; refuses to count what libraries allocate whose structs have
 //! no debug information (compressors, databases, TLS), and what other objects can share. What is not known counts as
 //! nothing: the sum with `sys.getsizeof()` is a lower bound then.
 
-use super::dict::DictTable;
+use super::dict::{DictItems, DictTable};
 use super::instance::DictPlace;
 use super::references::{Attributes, managed_place};
 use super::semantics::{ManagedDict, ValuesHeader};
-use super::size::SizeRule;
+use super::size::{SizeRule, bytearray_room};
 use super::size_modules::ModuleSize;
 use super::types::TypeInfo;
 use super::words::ReadField;
@@ -23,8 +23,19 @@ pub struct Beside {
     attributes: AttributeArray,
     /// What the struct of a C module refers to.
     native: Option<ModuleSize>,
-    /// `__sizeof__`, where it counts other objects.
-    size: Option<Box<ModuleSize>>,
+    elsewhere: Elsewhere,
+}
+
+/// What `__sizeof__` counts and another object has.
+#[derive(Clone, Debug)]
+enum Elsewhere {
+    Nothing,
+    /// The attributes within an instance, which it shares with its dict (3.13 and later).
+    Values,
+    /// The `bytes` that a `bytearray` has its room in (3.15).
+    Room,
+    /// Objects that the formula of a C module adds.
+    Objects(Box<ModuleSize>),
 }
 
 /// The attributes of an instance that are in no dict.
@@ -46,22 +57,21 @@ enum AttributeArray {
 impl Beside {
     /// Whether it tells of attributes alone, and of nothing that the struct of a C module refers to.
     pub fn is_attributes_only(&self) -> bool {
-        self.native.is_none() && self.size.is_none()
+        self.native.is_none() && matches!(self.elsewhere, Elsewhere::Nothing)
     }
 
     /// Looks at the type of `info`.
     pub fn of(runtime: &Runtime<'_>, info: &TypeInfo) -> Self {
-        let size = match info.size_rule {
-            SizeRule::Module(number) => runtime.types.module_size(number),
-            _ => None,
-        };
-        let size = size.filter(|size| size.counts_objects()).cloned().map(Box::new);
-        Self { attributes: AttributeArray::of(runtime, info), native: native(runtime, info), size }
+        Self {
+            attributes: AttributeArray::of(runtime, info),
+            native: native(runtime, info),
+            elsewhere: Elsewhere::of(runtime, info),
+        }
     }
 
     /// Whether `sys.getsizeof()` counts all that is known, and nothing else.
     pub fn is_nothing(&self) -> bool {
-        self.attributes == AttributeArray::None && self.native.is_none() && self.size.is_none()
+        self.attributes == AttributeArray::None && self.is_attributes_only()
     }
 
     /// What most instances own besides, in bytes, where that is the same for many: the array that new ones get.
@@ -77,12 +87,12 @@ impl Beside {
         })
     }
 
-    /// Bytes that the instance of `info` at `object` owns besides, negative where `sys.getsizeof()` counts other objects; 0 for what
-    /// cannot be read.
+    /// Bytes that the instance of `info` at `object` owns besides, negative where `sys.getsizeof()` counts what
+    /// others have; 0 for what cannot be read.
     pub fn bytes(&self, runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> i64 {
         let attributes = self.attributes.bytes(runtime, info, object).unwrap_or(0);
         let native = self.native.as_ref().map_or(0, |native| native.sum(runtime, object).unwrap_or(0));
-        let elsewhere = self.size.as_ref().map_or(0, |size| size.of_objects(runtime, object).unwrap_or(0));
+        let elsewhere = self.elsewhere.bytes(runtime, object).unwrap_or(0);
         signed(attributes.saturating_add(native)).saturating_sub(signed(elsewhere))
     }
 }
@@ -90,6 +100,31 @@ impl Beside {
 /// `bytes` as a difference.
 fn signed(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+impl Elsewhere {
+    fn of(runtime: &Runtime<'_>, info: &TypeInfo) -> Self {
+        let l = &runtime.layouts;
+        match info.size_rule {
+            SizeRule::Dict if l.dict_values.embedded.is_some() => Self::Values,
+            SizeRule::ByteArray if l.bytearray.bytes_object.is_some() => Self::Room,
+            SizeRule::Module(number) => {
+                let formula = runtime.types.module_size(number).filter(|formula| formula.counts_objects());
+                formula.map_or(Self::Nothing, |formula| Self::Objects(Box::new(formula.clone())))
+            }
+            _ => Self::Nothing,
+        }
+    }
+
+    #[inline]
+    fn bytes(&self, runtime: &Runtime<'_>, object: Address) -> Result<u64, ReadError> {
+        match self {
+            Self::Nothing => Ok(0),
+            Self::Values => shared_values(runtime, object),
+            Self::Room => bytearray_room(runtime, object),
+            Self::Objects(formula) => formula.of_objects(runtime, object),
+        }
+    }
 }
 
 impl AttributeArray {
@@ -146,6 +181,15 @@ fn separate(runtime: &Runtime<'_>, info: &TypeInfo, object: Address, words: u64)
     let prefix = runtime.space.slice(first.wrapping_sub(1), 1)?.first().copied().map_or(0, u64::from);
     let (least, most) = (prefix.saturating_sub(9), prefix.saturating_sub(2));
     Ok(prefix + words.clamp(least, most) * 8)
+}
+
+/// Objects/dictobject.c, `_PyDict_SizeOf`: a dict counts its values, also those that lie within an instance.
+fn shared_values(runtime: &Runtime<'_>, dict: Address) -> Result<u64, ReadError> {
+    if runtime.space.field(dict, runtime.layouts.dict.values)? == 0 {
+        return Ok(0);
+    }
+    let items = DictItems::read(runtime, dict)?;
+    Ok(if items.embedded { items.table.capacity.saturating_mul(8) } else { 0 })
 }
 
 /// What the C part of instances owns that no `__sizeof__` counts: by the first type of the order of resolution whose

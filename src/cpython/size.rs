@@ -281,6 +281,18 @@ fn dict(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> Result<u64, 
     Ok(size)
 }
 
+/// Objects/bytearrayobject.c: what a bytearray counts besides its struct. Since 3.15 that is a `bytes` object of its own, with
+/// its header and its final NUL.
+pub fn bytearray_room(runtime: &Runtime<'_>, object: Address) -> Result<u64, ReadError> {
+    let l = &runtime.layouts;
+    let room = runtime.space.field(object, l.bytearray.alloc)?;
+    let around = match l.bytearray.bytes_object {
+        Some(_) if room > 0 => u64::from(l.bytes.value.offset) + 1,
+        _ => 0,
+    };
+    Ok(room.saturating_add(around))
+}
+
 fn uncommon(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> Result<u64, ReadError> {
     let (space, l) = (&runtime.space, &runtime.layouts);
     Ok(match info.size_rule {
@@ -309,15 +321,7 @@ fn uncommon(runtime: &Runtime<'_>, info: &TypeInfo, object: Address) -> Result<u
             let slots = space.field(object, l.set.mask)?.saturating_add(1);
             info.basicsize.saturating_add(if table == own { 0 } else { slots.saturating_mul(16) })
         }
-        SizeRule::ByteArray => {
-            let room = space.field(object, l.bytearray.alloc)?;
-            // Since 3.15 the room is a bytes object's, which is counted with its header and its final NUL.
-            let header = match l.bytearray.bytes_object {
-                Some(_) if room > 0 => u64::from(l.bytes.value.offset) + 1,
-                _ => 0,
-            };
-            info.basicsize.saturating_add(header).saturating_add(room)
-        }
+        SizeRule::ByteArray => info.basicsize.saturating_add(bytearray_room(runtime, object)?),
         SizeRule::Type => type_object(runtime, object)?,
         SizeRule::Code => code(runtime, info, object)?,
         SizeRule::Frame => {

@@ -1,10 +1,10 @@
 //! What instances own besides their size, against the blocks that the allocator gave for it.
 
-use exuvia::analysis::{Selection, histogram};
+use exuvia::analysis::{Selection, histogram, python_name};
 use exuvia::corefile::{Inputs, SearchOptions};
 use exuvia::cpython::semantics::ManagedDict;
-use exuvia::cpython::{AllocatorKind, Beside, Runtime, TypeInfo, for_each_area, regions};
-use exuvia::heap::census;
+use exuvia::cpython::{AllocatorKind, Beside, DictTable, Runtime, TypeInfo, for_each_area, regions};
+use exuvia::heap::{Census, census};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -35,6 +35,11 @@ pub fn prove(core: &Path, options: &SearchOptions) -> Result<(), String> {
             ));
         }
         sum += bytes;
+        if let Some(twice) = counted_twice(&runtime, &census, &blocks, info, object)?
+            && bytes != -twice
+        {
+            return Err(format!("{} at {object:#x}: {bytes} besides, {twice} counted twice", info.name));
+        }
         // What C modules refer to lies in blocks of its own, of which nothing tells the size.
         if let Ok(bytes @ 1..) = u64::try_from(bytes)
             && beside.is_attributes_only()
@@ -55,6 +60,45 @@ pub fn prove(core: &Path, options: &SearchOptions) -> Result<(), String> {
         true => Ok(()),
         false => Err(format!("{compared} compared; {sum} bytes of objects, {types} of types")),
     }
+}
+
+/// Bytes that `sys.getsizeof()` of a dict or a bytearray counts and that lie within another object, by their addresses; `None` of
+/// other types.
+fn counted_twice(
+    runtime: &Runtime<'_>,
+    census: &Census,
+    blocks: &Blocks,
+    info: &TypeInfo,
+    object: u64,
+) -> Result<Option<i64>, String> {
+    let (l, objects) = (&runtime.layouts, &census.objects);
+    let word =
+        |offset: u32| runtime.space.read_u64(object + u64::from(offset)).map_err(|error| error.to_string());
+    let part = match python_name(&info.name) {
+        "dict" => word(l.dict.values.offset)?,
+        "bytearray" => word(l.bytearray.bytes.offset)?,
+        _ => return Ok(None),
+    };
+    let Some(holder) = objects.at_or_before(part) else { return Ok(Some(0)) };
+    let (start, holder_info) = (objects.address(holder), runtime.types.get(objects.type_id(holder)));
+    Ok(Some(match python_name(&info.name) {
+        // A block of its own may lie behind an object by chance.
+        "dict" if blocks.starting_at(part).is_some() => 0,
+        // Within the instance: behind its struct, where its attributes are.
+        "dict" if start != object && part == start + holder_info.basicsize => {
+            let keys = word(l.dict.keys.offset)?;
+            let table = DictTable::read(runtime, keys).map_err(|error| error.to_string())?;
+            (table.capacity * 8).cast_signed()
+        }
+        "bytearray"
+            if word(l.bytearray.alloc.offset)? > 0
+                && python_name(&holder_info.name) == "bytes"
+                && part < start + objects.size(holder) =>
+        {
+            objects.size(holder).cast_signed()
+        }
+        _ => 0,
+    }))
 }
 
 /// Where the block starts that has the attributes of an instance, how large it is at least, and how much larger it may be
