@@ -122,7 +122,7 @@ pub use size::{SizeRule, bytes_in_block, object_size, size_of};
 pub use slot::Slot;
 pub use standard_library::standard_modules;
 pub use thread_name::{name_of_thread, thread_name, thread_objects};
-pub use tracebacks::traceback_frames;
+pub use tracebacks::{TracebackEntry, traceback_entries};
 pub use type_search::is_type;
 pub use types::{AllocationCounts, TypeId, TypeInfo, TypeTable, Walk, WalkKind};
 pub use values::{

@@ -122,7 +122,9 @@ fn seen_caches(heap: Heap<'_, '_>) -> Vec<Value> {
 fn seen_exceptions(heap: Heap<'_, '_>) -> Vec<Value> {
     let row = |exception: &exuvia::analysis::views::KeptException| {
         let name = python_name(&heap.type_of(exception.id).name);
-        json!([at(heap, exception.id), name, exception.frames, exception.context.map(|id| at(heap, id))])
+        let line = exception.raised.as_ref().and_then(|raised| raised.line);
+        let context = exception.context.map(|id| at(heap, id));
+        json!([at(heap, exception.id), name, exception.frames, line, context])
     };
     exceptions(heap).iter().map(row).collect()
 }

@@ -4,8 +4,19 @@
 
 use super::instances;
 use crate::analysis::Heap;
-use crate::cpython::{frame_of_object, get_attribute, traceback_frames, type_flags};
+use crate::cpython::{frame_of_object, get_attribute, traceback_entries, type_flags};
 use crate::heap::ObjectId;
+
+/// Where an exception was raised.
+#[derive(Clone, Debug)]
+pub struct Raised {
+    /// Qualified name of the function.
+    pub function: String,
+    /// Its file.
+    pub file: String,
+    /// The line, unless the compiler gave it none.
+    pub line: Option<u32>,
+}
 
 /// One exception.
 #[derive(Clone, Debug)]
@@ -14,8 +25,8 @@ pub struct KeptException {
     pub id: ObjectId,
     /// Frames that its traceback holds.
     pub frames: u64,
-    /// Function and file of the innermost of them: where it was raised.
-    pub raised_in: Option<(String, String)>,
+    /// In the innermost of them.
+    pub raised: Option<Raised>,
     /// `__cause__`, else `__context__`.
     pub context: Option<ObjectId>,
 }
@@ -26,16 +37,20 @@ pub fn exceptions(heap: Heap<'_, '_>) -> Vec<KeptException> {
     let found = instances(heap, |info| info.flags & type_flags::BASE_EXC_SUBCLASS != 0);
     let read = |id: ObjectId| {
         let address = heap.objects.address(id);
-        let frames = traceback_frames(runtime, address);
-        let innermost = frames.last().and_then(|&frame| frame_of_object(runtime, frame));
+        let entries = traceback_entries(runtime, address);
+        let raised = entries.last().and_then(|entry| {
+            let frame = frame_of_object(runtime, entry.frame)?;
+            let line = entry.line(runtime, frame.code);
+            Some(Raised { function: frame.qualname, file: frame.filename, line })
+        });
         let object = |name: &str| {
             let found = get_attribute(runtime, address, name)?;
             (found != runtime.landmarks.none).then(|| heap.objects.find(found))?
         };
         KeptException {
             id,
-            frames: frames.len() as u64,
-            raised_in: innermost.map(|frame| (frame.qualname, frame.filename)),
+            frames: entries.len() as u64,
+            raised,
             context: object("__cause__").or_else(|| object("__context__")),
         }
     };

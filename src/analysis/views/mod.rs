@@ -16,7 +16,7 @@ mod threads;
 
 pub use buffers::{Buffer, buffers};
 pub use caches::{CachedFunction, caches};
-pub use exceptions::{KeptException, exceptions};
+pub use exceptions::{KeptException, Raised, exceptions};
 pub use generators::{GeneratorGroup, GeneratorKind, GeneratorView, generators, group_generators};
 pub use greenlets::{GreenletFrame, GreenletView, greenlets};
 pub use modules::{ImportedModule, imported_modules, modules};

@@ -48,6 +48,8 @@ pub struct ExceptionRow {
     pub function: Option<String>,
     /// File of that function.
     pub file: Option<String>,
+    /// Line that raised it.
+    pub line: Option<u32>,
     /// Its cause, else its context.
     pub context: Option<Hex>,
 }
@@ -84,12 +86,13 @@ impl ExceptionsReport {
 }
 
 fn row(keepers: &mut Keepers<'_, '_>, exception: &KeptException) -> ExceptionRow {
-    let (function, file) = exception.raised_in.clone().unzip();
+    let raised = exception.raised.as_ref();
     ExceptionRow {
         object: HeldObject::new(keepers, exception.id),
         frames: exception.frames,
-        function,
-        file,
+        function: raised.map(|raised| raised.function.clone()),
+        file: raised.map(|raised| raised.file.clone()),
+        line: raised.and_then(|raised| raised.line),
         context: exception.context.map(|id| Hex(keepers.heap().objects.address(id))),
     }
 }
@@ -124,7 +127,7 @@ impl Report for ExceptionsReport {
                 Some(function) => format!(
                     "{}, raised in {}",
                     row.object.type_name,
-                    place(Some(function), row.file.as_deref(), None)
+                    place(Some(function), row.file.as_deref(), row.line)
                 ),
                 None => format!("{} without a traceback", row.object.type_name),
             };

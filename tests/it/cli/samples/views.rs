@@ -132,6 +132,7 @@ pub fn exceptions() -> ExceptionsReport {
         frames: 1,
         function: Some(evil()),
         file: Some(evil()),
+        line: Some(1),
         context: Some(Hex(1)),
     };
     ExceptionsReport {
