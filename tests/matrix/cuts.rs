@@ -5,7 +5,7 @@ use crate::oracle::Oracle;
 use exuvia::analysis::free_if::{self, Cut, FreeIf};
 use exuvia::analysis::{Heap, Root, Roots, collect};
 use exuvia::corefile::{Inputs, SearchOptions};
-use exuvia::cpython::Runtime;
+use exuvia::cpython::{PreviewLimits, Runtime, Values, preview};
 use exuvia::graph::NodeSet;
 use exuvia::heap::{ObjectId, build_graph, census};
 use exuvia::query;
@@ -85,7 +85,11 @@ pub fn prove(core: &Path, oracle: &Oracle, options: &SearchOptions, origin: &Ori
                 }));
                 // A name that only the type cache holds, or holds besides what is freed or garbage, goes when another
                 // takes its place (Objects/typeobject.c).
-                let only_in_c = |id: ObjectId| matches!(roots.origin(id.0), Some(Root::HeldByC(_)));
+                // A word left over on an evaluation stack may lead there too.
+                let only_in_c = |id: ObjectId| match roots.origin(id.0) {
+                    Some(Root::Reference(root)) => !root.certain,
+                    origin => matches!(origin, Some(Root::HeldByC(_))),
+                };
                 ours.extend(theirs.iter().copied().filter(|&id| {
                     heap.objects.find(id).is_some_and(|id| {
                         heap.type_name(id) == "str" && (only_in_c(id) || held.contains(id.0))
@@ -95,7 +99,8 @@ pub fn prove(core: &Path, oracle: &Oracle, options: &SearchOptions, origin: &Ori
                 ours.retain(|id| theirs.contains(id) || !keys.contains(id));
                 let list = |one: &BTreeSet<u64>, other: &BTreeSet<u64>| {
                     let only: Vec<u64> = one.difference(other).copied().collect();
-                    let few: Vec<String> = only.iter().take(MAX_EXAMPLES).map(|&id| name(heap, id)).collect();
+                    let few: Vec<String> =
+                        only.iter().take(MAX_EXAMPLES).map(|&id| name(heap, &roots, id)).collect();
                     format!("{} [{}]", only.len(), few.join(", "))
                 };
                 (ours != theirs).then(|| {
@@ -174,9 +179,19 @@ fn same_by_object(
     }
 }
 
-fn name(heap: Heap<'_, '_>, address: u64) -> String {
-    match heap.objects.find(address) {
-        Some(id) => format!("{address:#x} {} ({:?})", heap.type_name(id), heap.refcount(id)),
-        None => format!("{address:#x}, not counted"),
-    }
+/// An object that should not be in a set, or should: with what holds it, as it is gone when anybody looks.
+fn name(heap: Heap<'_, '_>, roots: &Roots, address: u64) -> String {
+    let Some(id) = heap.objects.find(address) else { return format!("{address:#x}, not counted") };
+    let described = |id: ObjectId| {
+        let address = heap.objects.address(id);
+        let text = preview(heap.runtime, address, Values::Shown, PreviewLimits::default()).text;
+        format!("{} {text}", heap.type_name(id))
+    };
+    let holders = heap.graph.forward.blocks().flat_map(|block| block.iter()).filter_map(|(node, edges)| {
+        let holds = edges.iter().any(|edge| edge.target() == id.0);
+        holds.then(|| heap.id(node).map(described)).flatten()
+    });
+    let holders: Vec<String> = holders.take(MAX_EXAMPLES).collect();
+    let (count, origin) = (heap.refcount(id), roots.origin(id.0));
+    format!("{address:#x} {} ({count:?}), root {origin:?}, held by {holders:?}", described(id))
 }

@@ -12,7 +12,8 @@ use std::path::Path;
 const ALIGNMENT: u64 = 16;
 /// By how much an array of attributes may be longer than its prefix tells: seven words.
 const UNTOLD: u64 = 56;
-
+/// `Py_TPFLAGS_INLINE_VALUES` (Include/object.h, 3.13 and later; before, no type has the bit).
+const INLINE_VALUES: u64 = 1 << 2;
 /// By how much one within the object may be: a word and the bytes that tell the order of the next eight.
 const UNTOLD_INLINE: u64 = 16;
 
@@ -35,7 +36,7 @@ pub fn prove(core: &Path, options: &SearchOptions) -> Result<(), String> {
             ));
         }
         sum += bytes;
-        if let Some(twice) = counted_twice(&runtime, &census, &blocks, info, object)?
+        if let Some(twice) = counted_twice(&runtime, &census, info, object)?
             && bytes != -twice
         {
             return Err(format!("{} at {object:#x}: {bytes} besides, {twice} counted twice", info.name));
@@ -67,7 +68,6 @@ pub fn prove(core: &Path, options: &SearchOptions) -> Result<(), String> {
 fn counted_twice(
     runtime: &Runtime<'_>,
     census: &Census,
-    blocks: &Blocks,
     info: &TypeInfo,
     object: u64,
 ) -> Result<Option<i64>, String> {
@@ -82,10 +82,8 @@ fn counted_twice(
     let Some(holder) = objects.at_or_before(part) else { return Ok(Some(0)) };
     let (start, holder_info) = (objects.address(holder), runtime.types.get(objects.type_id(holder)));
     Ok(Some(match python_name(&info.name) {
-        // A block of its own may lie behind an object by chance.
-        "dict" if blocks.starting_at(part).is_some() => 0,
-        // Within the instance: behind its struct, where its attributes are.
-        "dict" if start != object && part == start + holder_info.basicsize => {
+        // Within the instance: behind its struct, where its attributes are. Of other types a block of its own may lie there.
+        "dict" if holder_info.flags & INLINE_VALUES != 0 && part == start + holder_info.basicsize => {
             let keys = word(l.dict.keys.offset)?;
             let table = DictTable::read(runtime, keys).map_err(|error| error.to_string())?;
             (table.capacity * 8).cast_signed()
