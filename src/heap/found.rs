@@ -81,21 +81,19 @@ impl Columns {
 
     /// Puts the rows of `other` where their addresses belong.
     pub fn insert(&mut self, mut other: Self) {
-        let place = |address: &Address| self.addresses.partition_point(|at| at < address);
-        let places: Vec<usize> = other.addresses.iter().map(place).collect();
+        let places = places(&self.addresses, &other.addresses);
         let mut before = places.iter().peekable();
-        let mut inserted = 0;
+        let mut inserted = 0u32;
         for row in &mut self.owning {
             while before.next_if(|&&place| place <= *row as usize).is_some() {
-                inserted += 1;
+                inserted = inserted.wrapping_add(1);
             }
-            *row += inserted;
+            *row = row.wrapping_add(inserted);
         }
         for row in &mut other.owning {
-            *row += places.get(*row as usize).map_or(0, |&place| place as u32);
+            *row = row.wrapping_add(places.get(*row as usize).map_or(0, |&place| place as u32));
         }
-        let owning: Vec<usize> =
-            other.owning.iter().map(|row| self.owning.partition_point(|at| at < row)).collect();
+        let owning = self::places(&self.owning, &other.owning);
         spread(&mut self.owning, &owning, &other.owning);
         spread(&mut self.owned, &owning, &other.owned);
         self.large.append(&mut other.large);
@@ -116,6 +114,17 @@ impl Columns {
         self.sizes.reserve_exact(count);
         self.flags.reserve_exact(count);
     }
+}
+
+/// In front of what in `column` each of `values` belongs. These ascend whatever the columns say: regions of a damaged process may
+/// overlap.
+fn places<T: Ord>(column: &[T], values: &[T]) -> Vec<usize> {
+    let mut place = 0;
+    let next = |value: &T| {
+        place += column.get(place..).unwrap_or_default().partition_point(|at| at < value);
+        place
+    };
+    values.iter().map(next).collect()
 }
 
 /// Puts each of `values` in front of what is at its place in `column`; places ascend.
@@ -154,6 +163,23 @@ mod tests {
     }
 
     proptest! {
+        /// Whatever is in them, nothing is lost.
+        #[test]
+        fn all_are_kept_in_any_order(there in proptest::collection::vec((0u64..50, any::<u32>()), 0..30),
+                                     inserted in proptest::collection::vec((0u64..50, any::<u32>()), 0..30)) {
+            let pushed = |rows: &[(u64, u32)]| {
+                let rows: Vec<Found> = rows.iter().map(|&(address, choice)| row(address, choice)).collect();
+                columns(&rows)
+            };
+            let mut joined = pushed(&there);
+            joined.insert(pushed(&inserted));
+            let mut expected = [there, inserted].concat();
+            expected.sort_unstable();
+            let mut found: Vec<_> = joined.addresses.into_iter().zip(joined.types.iter().map(|id| id.0)).collect();
+            found.sort_unstable();
+            prop_assert_eq!(found, expected);
+        }
+
         /// Parts, joined by appending and by inserting, are what all rows give at once.
         #[test]
         fn joined_as_pushed(rows in proptest::collection::btree_map(0u64..200, (any::<u32>(), 0u8..3), 0..60)) {

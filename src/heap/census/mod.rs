@@ -100,6 +100,7 @@ pub fn census(runtime: &mut Runtime<'_>) -> Result<Census, PythonError> {
     let mut besides = Besides::of(runtime);
     let mut scanned = scan_regions(runtime, &regions, &map, &besides);
     if learn_types(runtime, std::mem::take(&mut scanned.unknown_types)) {
+        drop(scanned);
         besides.learn(runtime);
         scanned = scan_regions(runtime, &regions, &map, &besides);
     }
