@@ -90,9 +90,11 @@ pub fn prove(core: &Path, oracle: &Oracle, options: &SearchOptions, origin: &Ori
                     Some(Root::Reference(root)) => !root.certain,
                     origin => matches!(origin, Some(Root::HeldByC(_))),
                 };
-                ours.extend(theirs.iter().copied().filter(|&id| {
+                let lacking: Vec<u64> = theirs.difference(&ours).copied().collect();
+                ours.extend(lacking.into_iter().filter(|&id| {
                     heap.objects.find(id).is_some_and(|id| {
-                        heap.type_name(id) == "str" && (only_in_c(id) || held.contains(id.0))
+                        heap.type_name(id) == "str"
+                            && (only_in_c(id) || held.contains(id.0) || is_only_interned(heap, &roots, id))
                     })
                 }));
                 // Deleting an attribute may leave its name in the type cache.
@@ -128,6 +130,13 @@ pub fn prove(core: &Path, oracle: &Oracle, options: &SearchOptions, origin: &Ori
         );
     }
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+}
+
+/// Whether nothing but a dict of interned strings refers to an object: that counts nothing, and lets the object go.
+fn is_only_interned(heap: Heap<'_, '_>, roots: &Roots, id: ObjectId) -> bool {
+    let interned = roots.interned();
+    let mut nodes = heap.graph.forward.blocks().flat_map(|block| block.iter());
+    nodes.all(|(node, edges)| interned.contains(&node) || edges.iter().all(|edge| edge.target() != id.0))
 }
 
 /// Types of objects that go with freed ones though no reference shows it.
